@@ -1,0 +1,52 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace margay::api {
+
+using LabelMap = std::vector<std::pair<std::string, std::string>>;
+
+/// An immutable set of labels, sorted by key, shared between the objects that have the same ones (a
+/// deployment's pods): copying costs a reference count. Equality is by content.
+class Labels {
+ public:
+  Labels() = default;
+  /// `pairs` in any order; of equal keys the last one stays.
+  explicit Labels(LabelMap pairs) {
+    std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    LabelMap unique;
+    for (auto& pair : pairs) {
+      if (!unique.empty() && unique.back().first == pair.first) {
+        unique.back() = std::move(pair);
+      } else {
+        unique.push_back(std::move(pair));
+      }
+    }
+    if (!unique.empty()) pairs_ = std::make_shared<const LabelMap>(std::move(unique));
+  }
+
+  [[nodiscard]] const LabelMap& pairs() const {
+    static const LabelMap kEmpty;
+    return pairs_ ? *pairs_ : kEmpty;
+  }
+  [[nodiscard]] bool empty() const { return !pairs_; }
+  [[nodiscard]] std::optional<std::string_view> get(std::string_view key) const {
+    const auto& all = pairs();
+    const auto at = std::lower_bound(all.begin(), all.end(), key, [](const auto& pair, std::string_view k) { return pair.first < k; });
+    if (at == all.end() || at->first != key) return std::nullopt;
+    return at->second;
+  }
+  friend bool operator==(const Labels& a, const Labels& b) { return a.pairs_ == b.pairs_ || a.pairs() == b.pairs(); }
+  friend auto operator<=>(const Labels& a, const Labels& b) { return a.pairs() <=> b.pairs(); }
+
+ private:
+  std::shared_ptr<const LabelMap> pairs_;
+};
+
+}  // namespace margay::api

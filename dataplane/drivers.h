@@ -1,0 +1,147 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/change.h"
+#include "base/result.h"
+#include "dataplane/model/ipset.h"
+#include "dataplane/model/network.h"
+#include "dataplane/model/rule.h"
+
+/// The kernel, one small interface a table. No policy, retry or cache inside. Every `apply` goes through
+/// its changes in order and never stops early: result i is for change i; an Add replaces what has its key;
+/// removing what is gone is success. Drivers touch only what carries our mark. One thread: the loop's.
+namespace margay::dataplane {
+
+class RouteDriver {
+ public:
+  virtual ~RouteDriver() = default;
+  /// Every route with protocol kRouteProtocol, both families, all tables. `Errc::Interrupted` if the dump
+  /// was torn.
+  virtual Result<RouteMap> list() = 0;
+  virtual std::vector<Result<void>> apply(std::span<const Change<Route>> changes) = 0;
+};
+
+class NeighbourDriver {
+ public:
+  virtual ~NeighbourDriver() = default;
+  /// Permanent entries of interfaces whose name begins with one of `prefixes`.
+  virtual Result<NeighbourMap> list(std::span<const std::string> prefixes) = 0;
+  virtual std::vector<Result<void>> apply(std::span<const Change<Neighbour>> changes) = 0;
+};
+
+class LinkDriver {
+ public:
+  virtual ~LinkDriver() = default;
+  virtual Result<LinkMap> list() = 0;
+  virtual Result<std::vector<InterfaceAddress>> addresses() = 0;
+};
+
+class SysctlDriver {
+ public:
+  virtual ~SysctlDriver() = default;
+  /// `path` as in SysctlMap. `Errc::NotFound` if there is no such entry (its interface is gone).
+  virtual Result<std::string> read(const std::string& path) = 0;
+  virtual Result<void> write(const std::string& path, const std::string& value) = 0;
+};
+
+class ConntrackDriver {
+ public:
+  virtual ~ConntrackDriver() = default;
+  /// Deletes every entry that has one of `addresses` as source or destination of either direction.
+  /// Returns how many. One dump for all addresses.
+  virtual Result<std::size_t> deleteFlows(std::span<const Address> addresses) = 0;
+};
+
+/// What changed since the last read. `overflow`: notifications were lost, list everything again.
+struct NetworkEvents {
+  bool links = false;
+  bool addresses = false;
+  bool routes = false;
+  bool neighbours = false;
+  bool overflow = false;
+  bool operator==(const NetworkEvents&) const = default;
+};
+
+class NetworkMonitor {
+ public:
+  virtual ~NetworkMonitor() = default;
+  [[nodiscard]] virtual int fd() const = 0;  ///< readable when `read` has something
+  virtual NetworkEvents read() = 0;          ///< drains the socket, never blocks
+};
+
+class IpsetDriver {
+ public:
+  virtual ~IpsetDriver() = default;
+  /// Headers of all sets whose name begins with kSetPrefix. Sets of others are never parsed.
+  virtual Result<std::map<SetName, SetHeader>> list() = 0;
+  virtual Result<std::vector<SetMember>> members(const SetName& name) = 0;
+  virtual Result<void> create(const SetSpec& spec) = 0;
+  /// Content of the two changes places; rules keep referring to the names.
+  virtual Result<void> swap(const SetName& a, const SetName& b) = 0;
+  virtual Result<void> destroy(const SetName& name) = 0;
+  /// Batches over nfnetlink. Op::Replace means Add.
+  virtual std::vector<Result<void>> apply(const SetName& name, std::span<const Change<SetMember>> changes) = 0;
+};
+
+/// Cheap enough to read each second: differs whenever rules were added, removed or flushed.
+struct TableFingerprint {
+  std::uint32_t entries = 0;
+  std::uint32_t size = 0;
+  std::array<std::uint32_t, 5> hooks{};
+  std::array<std::uint32_t, 5> underflows{};
+  bool operator==(const TableFingerprint&) const = default;
+};
+
+/// One rule in the form in which the backend compares it: equal exactly when the kernel would hold the
+/// same rule (counters aside).
+using RuleDigest = std::uint64_t;
+
+/// Our hook rules of one position of one base chain, in order. `inPlace` is false where a foreign rule
+/// stands before a First or behind a Last.
+struct ObservedHook {
+  std::vector<RuleDigest> rules;
+  bool inPlace = true;
+  bool operator==(const ObservedHook&) const = default;
+};
+using HookKey = std::pair<BaseChain, Position>;
+
+struct ObservedTable {
+  std::map<ChainName, std::vector<RuleDigest>> chains;  ///< ours only
+  std::map<HookKey, ObservedHook> hooks;                ///< only where we have rules
+  TableFingerprint fingerprint;
+  std::size_t foreignRules = 0;
+};
+
+/// What one commit changes. Chains in `set` are made or rewritten whole; a chain in `remove` goes. Hooks
+/// in `hooks` replace all of ours in that place.
+struct TableEdit {
+  std::map<ChainName, ChainRules> set;
+  std::vector<ChainName> remove;
+  std::map<HookKey, std::vector<Rule>> hooks;
+  [[nodiscard]] bool empty() const { return set.empty() && remove.empty() && hooks.empty(); }
+};
+
+class RuleDriver {
+ public:
+  virtual ~RuleDriver() = default;
+  virtual Result<TableFingerprint> fingerprint(TableId table) = 0;
+  virtual Result<ObservedTable> read(TableId table) = 0;
+  /// What `read` would give for these rules. `Errc::NotFound` names a set that does not exist yet.
+  virtual Result<std::vector<RuleDigest>> digests(TableId table, std::span<const Rule> rules) = 0;
+  /// One atomic commit under the lock shared with other tools. `Errc::Stale` when the table's fingerprint
+  /// is no longer `expected`: read again first. Returns the new fingerprint. Nothing changes on error.
+  virtual Result<TableFingerprint> commit(TableId table, const TableEdit& edit, const TableFingerprint& expected) = 0;
+};
+
+}  // namespace margay::dataplane

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "dataplane/model/network.h"
+
+namespace margay::dataplane {
+
+/// Name of an ipset, at most 31 bytes. Ours begin with kSetPrefix and nobody else's do.
+using SetName = std::string;
+inline constexpr std::string_view kSetPrefix = "mgy";
+
+enum class SetType : std::uint8_t { HashNet, HashIpPort, HashNetIface };
+
+/// What a set is created with; a set whose spec differs from what is desired is made anew.
+struct SetSpec {
+  SetName name;
+  SetType type = SetType::HashNet;
+  Family family = Family::V4;
+  std::uint32_t maxElements = 1048576;
+  auto operator<=>(const SetSpec&) const = default;
+};
+
+/// One element. HashNet uses `net`; HashIpPort uses `net` (a host), `protocol` and `port`; HashNetIface
+/// uses `net` and `device`. hash:net cannot hold a /0: callers put the two /1 in its place.
+struct SetMember {
+  Prefix net;
+  std::uint8_t protocol = 0;  ///< IPPROTO_*
+  std::uint16_t port = 0;     ///< host order
+  IfName device;
+  auto operator<=>(const SetMember&) const = default;
+  /// As ipset prints it: "10.0.0.1", "10.0.0.0/24", "10.0.0.1,tcp:80", "10.0.0.1,cali0".
+  [[nodiscard]] std::string str() const;
+};
+
+/// Header of a set in the kernel: what IPSET_CMD_LIST gives without the elements.
+struct SetHeader {
+  SetSpec spec;
+  std::uint32_t entries = 0;
+  std::uint32_t references = 0;
+  bool operator==(const SetHeader&) const = default;
+};
+
+}  // namespace margay::dataplane
+
+template <>
+struct std::hash<margay::dataplane::SetMember> {
+  std::size_t operator()(const margay::dataplane::SetMember& member) const noexcept;
+};

@@ -1,0 +1,15 @@
+# Everything comes from Debian 12; scripts/packages lists the package names.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(LIBNL REQUIRED IMPORTED_TARGET libnl-3.0 libnl-route-3.0)
+pkg_check_modules(LIBIPTC REQUIRED IMPORTED_TARGET libip4tc libip6tc)
+find_library(LIBIPSET ipset REQUIRED)
+
+add_library(margay_kernel_libraries INTERFACE)
+target_link_libraries(margay_kernel_libraries INTERFACE PkgConfig::LIBNL PkgConfig::LIBIPTC ${LIBIPSET})

@@ -1,0 +1,18 @@
+# margay_folder(NAME LINKS ... PRIVATE ...): the library margay_NAME of all sources below NAME/.
+# Include paths start at the top of the repository, so an include says which folder it crosses into.
+function(margay_folder name)
+  cmake_parse_arguments(arg "" "" "LINKS;PRIVATE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.h)
+  set(target margay_${name})
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${target} PUBLIC ${arg_LINKS} Threads::Threads PRIVATE ${arg_PRIVATE} margay_flags)
+    target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR} FILES ${headers})
+  else()
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${target} INTERFACE ${arg_LINKS} Threads::Threads)
+  endif()
+endfunction()
