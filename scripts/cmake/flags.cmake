@@ -1,7 +1,8 @@
 # What every one of our targets is compiled with. Third-party headers are SYSTEM.
 add_library(margay_flags INTERFACE)
 target_compile_options(margay_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Werror -fno-omit-frame-pointer)
+  -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Wno-missing-field-initializers
+  -Werror -fno-omit-frame-pointer)
 if(MARGAY_SANITIZE)
   target_compile_options(margay_flags INTERFACE -fsanitize=${MARGAY_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(margay_flags INTERFACE -fsanitize=${MARGAY_SANITIZE})
