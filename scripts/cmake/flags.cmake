@@ -1,5 +1,6 @@
 # What every one of our targets is compiled with. Third-party headers are SYSTEM.
 add_library(margay_flags INTERFACE)
+target_compile_definitions(margay_flags INTERFACE MARGAY_VERSION="${PROJECT_VERSION}")
 target_compile_options(margay_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Wno-missing-field-initializers
   -Werror -fno-omit-frame-pointer)
