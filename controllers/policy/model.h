@@ -103,7 +103,6 @@ struct LocalEndpoint {
   std::vector<EndpointTier> tiers;  ///< in order; only tiers with a policy that selects it
   GroupPtr ingress;
   GroupPtr egress;
-  std::string interfaceName;  ///< of the host side, never empty
 };
 
 struct SetMemberChange {
