@@ -103,6 +103,7 @@ struct LocalEndpoint {
   std::vector<EndpointTier> tiers;  ///< in order; only tiers with a policy that selects it
   GroupPtr ingress;
   GroupPtr egress;
+  std::string interfaceName;  ///< of the host side, never empty
 };
 
 struct SetMemberChange {

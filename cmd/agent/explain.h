@@ -1,0 +1,25 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "base/result.h"
+#include "controllers/policy/evaluator.h"
+
+/// `margayctl explain`, for the agent and for a directory of manifests alike.
+namespace margay::agent {
+
+struct ExplainQuery {
+  std::string from;      ///< "namespace/name" of a workload, or an address
+  std::string to;
+  std::string protocol;  ///< name or number
+  std::string port;
+  std::string sourcePort;
+  std::string icmpType;  ///< "8" or "8/0"
+};
+
+/// {"verdict": "Allow" | "Deny", "from", "to", "protocol", "port", "stages": [...]}. `Errc::Invalid` names
+/// the argument that is wrong; `Errc::NotFound` the workload that is not known.
+Result<nlohmann::ordered_json> explain(const controllers::Objects& objects, const ExplainQuery& query);
+
+}  // namespace margay::agent
