@@ -106,17 +106,18 @@ struct LocalEndpoint {
   std::string interfaceName;  ///< of the host side, never empty
 };
 
-struct SetMemberChange {
+/// Members that came to a set and that left it: no member is in both, or twice.
+struct SetMembersChange {
   SetId set;
-  dataplane::SetMember member;
-  bool added = true;
+  std::vector<dataplane::SetMember> added;    ///< sorted
+  std::vector<dataplane::SetMember> removed;  ///< sorted
 };
 
 /// What `PolicyEngine::flush` changed since the one before.
 struct PolicyDelta {
   std::vector<SetId> setsAdded;    ///< all their members are in `members`
   std::vector<SetId> setsRemoved;  ///< none of their members is
-  std::vector<SetMemberChange> members;
+  std::vector<SetMembersChange> members;  ///< at most one a set
   std::vector<std::shared_ptr<const LocalEndpoint>> endpointsChanged;
   std::vector<api::ObjectKey> endpointsRemoved;
   std::vector<GroupPtr> groupsAdded;

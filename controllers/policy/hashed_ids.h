@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace margay::controllers {
+
+/// Small numbers by the hash of what they stand for: 8 bytes a slot, at most three quarters full. The owner
+/// holds the content and says which of the candidates is meant. Several may have one hash; many make it slow.
+class HashedIds {
+ public:
+  void insert(std::size_t hash, std::uint32_t id) {
+    if ((size_ + 1) * 4 > slots_.size() * 3) grow();
+    place({fold(hash), id});
+    ++size_;
+  }
+
+  /// Does nothing if the pair is not there.
+  void erase(std::size_t hash, std::uint32_t id) {
+    if (slots_.empty()) return;
+    std::size_t at = fold(hash) & mask();
+    while (slots_[at].id != kFree && !(slots_[at].id == id && slots_[at].hash == fold(hash))) at = next(at);
+    if (slots_[at].id == kFree) return;
+    --size_;
+    // Moves later slots of the run back, so that no run has a hole before its end.
+    for (std::size_t from = next(at); slots_[from].id != kFree; from = next(from)) {
+      const std::size_t home = slots_[from].hash & mask();
+      if (((from - home) & mask()) < ((from - at) & mask())) continue;
+      slots_[at] = slots_[from];
+      at = from;
+    }
+    slots_[at].id = kFree;
+  }
+
+  /// The first id with the hash for which `isIt(id)` is true.
+  template <class IsIt>
+  [[nodiscard]] std::optional<std::uint32_t> find(std::size_t hash, const IsIt& isIt) const {
+    if (slots_.empty()) return std::nullopt;
+    for (std::size_t at = fold(hash) & mask(); slots_[at].id != kFree; at = next(at)) {
+      if (slots_[at].hash == fold(hash) && isIt(slots_[at].id)) return slots_[at].id;
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::uint32_t kFree = ~std::uint32_t{0};
+  struct Slot {
+    std::uint32_t hash = 0;
+    std::uint32_t id = kFree;
+  };
+
+  static std::uint32_t fold(std::size_t hash) { return static_cast<std::uint32_t>(hash ^ (hash >> 32U)); }
+  [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
+  [[nodiscard]] std::size_t next(std::size_t at) const { return (at + 1) & mask(); }
+
+  void place(Slot slot) {
+    std::size_t at = slot.hash & mask();
+    while (slots_[at].id != kFree) at = next(at);
+    slots_[at] = slot;
+  }
+  void grow() {
+    std::vector<Slot> old(slots_.empty() ? std::size_t{8} : slots_.size() * 2);
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.id != kFree) place(slot);
+    }
+  }
+
+  std::vector<Slot> slots_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace margay::controllers
