@@ -38,6 +38,11 @@ void NetlinkBatch::attribute(std::uint16_t type, std::string_view text) {
   if (!text.empty()) std::memcpy(to + sizeof head, text.data(), text.size());
 }
 
+void NetlinkBatch::append(std::span<const std::uint8_t> attributes) {
+  if (attributes.empty()) return;
+  std::memcpy(extend(align(attributes.size())), attributes.data(), attributes.size());
+}
+
 std::size_t NetlinkBatch::beginNested(std::uint16_t type) {
   const std::size_t start = size_;
   attribute(static_cast<std::uint16_t>(type | NLA_F_NESTED), std::span<const std::uint8_t>{});

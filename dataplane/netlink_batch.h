@@ -35,6 +35,8 @@ class NetlinkBatch {
     std::memcpy(bytes, &value, sizeof value);
     attribute(type, std::span<const std::uint8_t>(bytes));
   }
+  /// Attributes that are encoded and padded already.
+  void append(std::span<const std::uint8_t> attributes);
   /// Returns what `endNested` needs.
   [[nodiscard]] std::size_t beginNested(std::uint16_t type);
   void endNested(std::size_t start);

@@ -1,0 +1,115 @@
+#include "dataplane/conntrack_driver.h"
+
+#include <linux/netlink.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <unordered_set>
+#include <utility>
+
+#include "dataplane/conntrack_message.h"
+#include "dataplane/netlink_socket.h"
+
+namespace margay::dataplane {
+namespace {
+
+/// Four filtered lists an address; above this one list of everything is cheaper.
+constexpr std::size_t kFilteredAddresses = 2;
+
+class KernelConntrackDriver final : public ConntrackDriver {
+ public:
+  explicit KernelConntrackDriver(NetlinkSocket socket) : socket_(std::move(socket)) {}
+
+  Result<std::size_t> deleteFlows(std::span<const Address> addresses) override {
+    wanted_.clear();
+    wanted_.insert(addresses.begin(), addresses.end());
+    found_.clear();
+    if (wanted_.empty()) return 0;
+    if (auto collected = collect(); !collected) {
+      Error error = withContext(collected.error(), "list flows");
+      // nfnetlink says EINVAL for a subsystem that it does not have.
+      if (error.sysErrno == EINVAL) error.code = Errc::Unsupported;
+      return Fail(std::move(error));
+    }
+    return deleteFound();
+  }
+
+ private:
+  Result<void> collect() {
+    if (!kernelFilters_ || wanted_.size() > kFilteredAddresses) {
+      batch_.clear();
+      putFlowDump(batch_);
+      auto listed = collectDump();
+      if (!listed) return Fail(listed.error());
+      return {};
+    }
+    for (const Address& address : wanted_) {
+      for (const FlowEnd end : kFlowEnds) {
+        batch_.clear();
+        putFlowDump(batch_, address, end);
+        const auto others = collectDump();
+        if (!others) return Fail(others.error());
+        if (*others == 0) continue;
+        kernelFilters_ = false;
+        return {};  // that was a list of everything, so nothing is missing
+      }
+    }
+    return {};
+  }
+
+  /// Runs the dump in `batch_`. How many of its entries have none of the addresses.
+  Result<std::size_t> collectDump() {
+    std::size_t others = 0;
+    auto listed = socket_.dump(batch_, [&](const nlmsghdr& message) {
+      const auto ends = flowAddresses(message);
+      if (!ends) return;
+      const bool hit = std::any_of(ends->begin(), ends->end(),
+                                   [&](const Address& end) { return wanted_.count(end) != 0; });
+      if (hit) {
+        found_.push_back(flowIdentity(message));
+      } else {
+        ++others;
+      }
+    });
+    if (!listed) return Fail(listed.error());
+    return others;
+  }
+
+  Result<std::size_t> deleteFound() {
+    std::size_t deleted = 0;
+    std::optional<Error> error;
+    for (std::size_t next = 0; next < found_.size();) {
+      batch_.clear();
+      const std::size_t first = next;
+      while (next < found_.size() && batch_.messages() < socket_.maxBatch()) {
+        putFlowDelete(batch_, found_[next++]);
+      }
+      deleted += next - first;
+      auto sent = socket_.send(batch_, [&](const NetlinkSocket::Refusal& refusal) {
+        --deleted;
+        if (refusal.sysErrno != ENOENT) error = systemError(refusal.sysErrno, "delete a flow");
+      });
+      if (!sent) return Fail(withContext(sent.error(), "delete flows"));
+    }
+    if (error) return Fail(*error);
+    return deleted;
+  }
+
+  NetlinkSocket socket_;
+  NetlinkBatch batch_;
+  std::unordered_set<Address> wanted_;
+  std::vector<FlowIdentity>
+      found_;                  ///< an entry may be in it twice; the second deletion finds nothing
+  bool kernelFilters_ = true;  ///< until an answer shows that it does not
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ConntrackDriver>> makeConntrackDriver() {
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!socket) return Fail(socket.error());
+  return std::make_unique<KernelConntrackDriver>(std::move(*socket));
+}
+
+}  // namespace margay::dataplane

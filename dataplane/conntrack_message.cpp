@@ -1,0 +1,125 @@
+#include "dataplane/conntrack_message.h"
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include <span>
+
+namespace margay::dataplane {
+namespace {
+
+// Bits of CTA_FILTER_ORIG_FLAGS and CTA_FILTER_REPLY_FLAGS; the kernel's headers for programs lack
+// them.
+constexpr std::uint32_t kFilterSource = 1U << 0;
+constexpr std::uint32_t kFilterDestination = 1U << 1;
+
+constexpr std::uint16_t messageType(std::uint16_t type) {
+  return static_cast<std::uint16_t>((NFNL_SUBSYS_CTNETLINK << 8) | type);
+}
+
+void beginDump(NetlinkBatch& batch, std::uint8_t family) {
+  batch.begin(messageType(IPCTNL_MSG_CT_GET), NLM_F_DUMP);
+  nfgenmsg header{};
+  header.nfgen_family = family;
+  header.version = NFNETLINK_V0;
+  batch.header(header);
+}
+
+std::optional<Address> addressOf(const nlattr* v4, const nlattr* v6) {
+  const auto* attribute = v4 != nullptr ? v4 : v6;
+  if (attribute == nullptr || (nla_len(attribute) != 4 && nla_len(attribute) != 16)) {
+    return std::nullopt;
+  }
+  return Address::fromBytes({static_cast<const std::uint8_t*>(nla_data(attribute)),
+                             static_cast<std::size_t>(nla_len(attribute))});
+}
+
+struct Ends {
+  Address source;
+  Address destination;
+};
+
+std::optional<Ends> endsOf(nlattr* tuple) {
+  if (tuple == nullptr) return std::nullopt;
+  auto* addresses = nla_find(static_cast<nlattr*>(nla_data(tuple)), nla_len(tuple), CTA_TUPLE_IP);
+  if (addresses == nullptr) return std::nullopt;
+  std::array<nlattr*, CTA_IP_MAX + 1> parts{};
+  if (nla_parse_nested(parts.data(), CTA_IP_MAX, addresses, nullptr) < 0) return std::nullopt;
+  const auto source = addressOf(parts[CTA_IP_V4_SRC], parts[CTA_IP_V6_SRC]);
+  const auto destination = addressOf(parts[CTA_IP_V4_DST], parts[CTA_IP_V6_DST]);
+  if (!source || !destination) return std::nullopt;
+  return Ends{*source, *destination};
+}
+
+bool isEntry(const nlmsghdr& message) {
+  return message.nlmsg_type == messageType(IPCTNL_MSG_CT_NEW) &&
+         message.nlmsg_len >= NLMSG_LENGTH(sizeof(nfgenmsg));
+}
+
+nlattr* findAttribute(const nlmsghdr& entry, int type) {
+  auto* mutableEntry = const_cast<nlmsghdr*>(&entry);  // libnl's signature; it only reads
+  return nlmsg_find_attr(mutableEntry, sizeof(nfgenmsg), type);
+}
+
+}  // namespace
+
+void putFlowDump(NetlinkBatch& batch) {
+  beginDump(batch, AF_UNSPEC);
+  batch.end();
+}
+
+void putFlowDump(NetlinkBatch& batch, const Address& address, FlowEnd end) {
+  const bool v4 = address.family() == Family::V4;
+  const bool original = end == FlowEnd::OriginalSource || end == FlowEnd::OriginalDestination;
+  const bool source = end == FlowEnd::OriginalSource || end == FlowEnd::ReplySource;
+  beginDump(batch, static_cast<std::uint8_t>(afOf(address.family())));
+  const auto tuple = batch.beginNested(original ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY);
+  const auto addresses = batch.beginNested(CTA_TUPLE_IP);
+  batch.attribute(
+      source ? (v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC) : (v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST),
+      address.bytes());
+  batch.endNested(addresses);
+  batch.endNested(tuple);
+  const auto filter = batch.beginNested(CTA_FILTER);
+  const std::uint32_t bit = source ? kFilterSource : kFilterDestination;
+  batch.attribute(CTA_FILTER_ORIG_FLAGS, original ? bit : std::uint32_t{0});
+  batch.attribute(CTA_FILTER_REPLY_FLAGS, original ? std::uint32_t{0} : bit);
+  batch.endNested(filter);
+  batch.end();
+}
+
+std::optional<FlowAddresses> flowAddresses(const nlmsghdr& entry) {
+  if (!isEntry(entry)) return std::nullopt;
+  const auto original = endsOf(findAttribute(entry, CTA_TUPLE_ORIG));
+  const auto reply = endsOf(findAttribute(entry, CTA_TUPLE_REPLY));
+  if (!original || !reply) return std::nullopt;
+  return FlowAddresses{original->source, original->destination, reply->source, reply->destination};
+}
+
+FlowIdentity flowIdentity(const nlmsghdr& entry) {
+  FlowIdentity identity;
+  identity.family = static_cast<const nfgenmsg*>(NLMSG_DATA(&entry))->nfgen_family;
+  for (const int type : {CTA_TUPLE_ORIG, CTA_ZONE, CTA_ID}) {
+    const auto* attribute = findAttribute(entry, type);
+    if (attribute == nullptr) continue;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(attribute);
+    identity.attributes.insert(identity.attributes.end(), bytes,
+                               bytes + nla_total_size(nla_len(attribute)));
+  }
+  return identity;
+}
+
+void putFlowDelete(NetlinkBatch& batch, const FlowIdentity& flow) {
+  batch.begin(messageType(IPCTNL_MSG_CT_DELETE), 0);
+  nfgenmsg header{};
+  header.nfgen_family = flow.family;
+  header.version = NFNETLINK_V0;
+  batch.header(header);
+  batch.append(flow.attributes);
+  batch.end();
+}
+
+}  // namespace margay::dataplane

@@ -1,0 +1,103 @@
+#include "dataplane/sysctl_driver.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace margay::dataplane {
+namespace {
+
+/// A file descriptor that closes itself.
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  File& operator=(File&&) = delete;
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+bool isSafe(std::string_view path) {
+  while (!path.empty()) {
+    const auto slash = path.find('/');
+    const auto component = path.substr(0, slash);
+    if (component.empty() || component == "." || component == "..") return false;
+    if (component.find('\0') != std::string_view::npos) return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+  return false;
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\n\r";
+  const auto first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+class KernelSysctlDriver final : public SysctlDriver {
+ public:
+  explicit KernelSysctlDriver(File root) : root_(std::move(root)) {}
+
+  Result<std::string> read(const std::string& path) override {
+    const std::string context = "read sysctl " + path;
+    auto file = open(path, O_RDONLY, context);
+    if (!file) return Fail(file.error());
+    std::string value;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+      const auto got = ::read(file->get(), buffer.data(), buffer.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return Fail(systemError(errno, context));
+      if (got == 0) break;
+      value.append(buffer.data(), static_cast<std::size_t>(got));
+    }
+    return std::string(trimmed(value));
+  }
+
+  Result<void> write(const std::string& path, const std::string& value) override {
+    const std::string context = "write sysctl " + path + " = " + value;
+    auto file = open(path, O_WRONLY, context);
+    if (!file) return Fail(file.error());
+    // One write: the kernel parses what comes at offset 0 and ignores the rest.
+    ssize_t written = 0;
+    do {
+      written = ::write(file->get(), value.data(), value.size());
+    } while (written < 0 && errno == EINTR);
+    if (written < 0) return Fail(systemError(errno, context));
+    if (static_cast<std::size_t>(written) != value.size()) {
+      return fail(Errc::Invalid, context + ": only a part was taken");
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] Result<File> open(const std::string& path, int mode,
+                                  const std::string& context) const {
+    if (!isSafe(path)) return fail(Errc::Invalid, context + ": not a path below /proc/sys");
+    File file(::openat(root_.get(), path.c_str(), mode | O_CLOEXEC | O_NOFOLLOW));
+    if (file.get() < 0) return Fail(systemError(errno, context));
+    return file;
+  }
+
+  File root_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<SysctlDriver>> makeSysctlDriver() {
+  File root(::open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (root.get() < 0) return Fail(systemError(errno, "open /proc/sys"));
+  return std::make_unique<KernelSysctlDriver>(std::move(root));
+}
+
+}  // namespace margay::dataplane

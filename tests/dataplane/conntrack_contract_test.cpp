@@ -1,0 +1,135 @@
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "dataplane/conntrack_driver.h"
+#include "tests/dataplane/network_namespace.h"
+#include "tests/fakes/fake_conntrack_driver.h"
+
+// What every ConntrackDriver promises, on the real kernel and on the fake.
+namespace margay::dataplane {
+namespace {
+
+struct Ends {
+  std::string source;
+  std::string destination;
+  std::string replySource;
+  std::string replyDestination;
+};
+
+class KernelWorld {
+ public:
+  std::string open() {
+    auto made = testing::NetworkNamespace::create();
+    if (!made) return made.error().what;
+    netns_.emplace(std::move(*made));
+    entered_.emplace(netns_->enter());
+    if (testing::shell("conntrack -L").status != 0) return "no conntrack(8)";
+    auto driver = makeConntrackDriver();
+    if (!driver) return driver.error().what;
+    driver_ = std::move(*driver);
+    return {};
+  }
+  ConntrackDriver& driver() { return *driver_; }
+  void addFlow(const Ends& ends) {
+    const auto port = std::to_string(++port_);
+    const auto result = testing::shell(
+        "conntrack -I -s " + ends.source + " -d " + ends.destination + " -r " + ends.replySource +
+        " -q " + ends.replyDestination + " -p udp --sport " + port +
+        " --dport 53 --reply-port-src 53" + " --reply-port-dst " + port + " --timeout 600");
+    ASSERT_EQ(result.status, 0) << result.output;
+  }
+  std::size_t count() {
+    const auto lines =
+        testing::mustShell("conntrack -L -f ipv4 2>/dev/null; conntrack -L -f ipv6 2>/dev/null");
+    return static_cast<std::size_t>(std::count(lines.begin(), lines.end(), '\n'));
+  }
+
+ private:
+  std::optional<testing::NetworkNamespace> netns_;
+  std::optional<testing::NetworkNamespace::Entered> entered_;
+  std::unique_ptr<ConntrackDriver> driver_;
+  int port_ = 1000;
+};
+
+class FakeWorld {
+ public:
+  std::string open() { return {}; }
+  ConntrackDriver& driver() { return fake_; }
+  void addFlow(const Ends& ends) {
+    fake_.addFlow({*Address::parse(ends.source), *Address::parse(ends.destination),
+                   *Address::parse(ends.replySource), *Address::parse(ends.replyDestination)});
+  }
+  std::size_t count() { return fake_.flows().size(); }
+
+ private:
+  testing::FakeConntrackDriver fake_;
+};
+
+template <class World>
+class ConntrackContract : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto missing = world_.open(); !missing.empty()) GTEST_SKIP() << missing;
+  }
+  std::size_t deleted(const std::vector<std::string>& texts) {
+    std::vector<Address> addresses;
+    for (const auto& text : texts) addresses.push_back(*Address::parse(text));
+    const auto count = world_.driver().deleteFlows(addresses);
+    EXPECT_TRUE(count.has_value()) << count.error().what;
+    return count.value_or(99999);
+  }
+  void plain(const std::string& source, const std::string& destination) {
+    world_.addFlow({source, destination, destination, source});
+  }
+  World world_;
+};
+
+class WorldNames {
+ public:
+  template <class T>
+  static std::string GetName(int) {
+    return std::is_same_v<T, KernelWorld> ? "Kernel" : "Fake";
+  }
+};
+using Worlds = ::testing::Types<KernelWorld, FakeWorld>;
+TYPED_TEST_SUITE(ConntrackContract, Worlds, WorldNames);
+
+TYPED_TEST(ConntrackContract, DeletesFlowsFromAndToAnAddressAndNoOthers) {
+  this->plain("10.0.0.1", "10.0.0.2");
+  this->plain("10.0.0.3", "10.0.0.1");
+  this->plain("10.0.0.3", "10.0.0.2");
+  EXPECT_EQ(this->deleted({"10.0.0.1"}), 2U);
+  EXPECT_EQ(this->world_.count(), 1U);
+  EXPECT_EQ(this->deleted({"10.0.0.1"}), 0U);
+}
+
+TYPED_TEST(ConntrackContract, FindsTheAddressBehindNat) {
+  this->world_.addFlow({"10.0.0.3", "10.96.0.1", "10.0.0.1", "10.0.0.3"});     // a service of it
+  this->world_.addFlow({"10.0.0.1", "192.0.2.1", "192.0.2.1", "172.16.0.1"});  // masqueraded
+  this->world_.addFlow({"10.0.0.3", "192.0.2.1", "192.0.2.1", "10.0.0.1"});
+  this->plain("10.0.0.3", "10.0.0.2");
+  EXPECT_EQ(this->deleted({"10.0.0.1"}), 3U);
+  EXPECT_EQ(this->world_.count(), 1U);
+}
+
+TYPED_TEST(ConntrackContract, DeletesBothFamiliesAndManyAddressesAtOnce) {
+  for (int i = 1; i <= 6; ++i) {
+    this->plain("10.0.0." + std::to_string(i), "10.0.1.1");
+    this->plain("fd00::" + std::to_string(i), "fd01::1");
+  }
+  EXPECT_EQ(this->deleted({"10.0.0.1", "10.0.0.2", "fd00::3", "fd00::4", "fd00::9"}), 4U);
+  EXPECT_EQ(this->world_.count(), 8U);
+  EXPECT_EQ(this->deleted({"fd01::1"}), 4U);
+  EXPECT_EQ(this->world_.count(), 4U);
+  EXPECT_EQ(this->deleted({"10.0.0.5", "10.0.1.1"}), 4U);
+}
+
+TYPED_TEST(ConntrackContract, DeletesNothingForNoAddresses) {
+  this->plain("10.0.0.1", "10.0.0.2");
+  EXPECT_EQ(this->deleted({}), 0U);
+  EXPECT_EQ(this->world_.count(), 1U);
+}
+
+}  // namespace
+}  // namespace margay::dataplane

@@ -1,0 +1,98 @@
+#include <gmock/gmock.h>
+
+#include "dataplane/sysctl_driver.h"
+#include "tests/dataplane/network_namespace.h"
+#include "tests/fakes/fake_sysctl_driver.h"
+
+// What every SysctlDriver promises, on the real kernel and on the fake.
+namespace margay::dataplane {
+namespace {
+
+constexpr auto kProxyArp = "net/ipv4/conf/cali1/proxy_arp";
+
+class KernelWorld {
+ public:
+  std::string open() {
+    auto made = testing::NetworkNamespace::create();
+    if (!made) return made.error().what;
+    netns_.emplace(std::move(*made));
+    entered_.emplace(netns_->enter());
+    auto driver = makeSysctlDriver();
+    if (!driver) return driver.error().what;
+    driver_ = std::move(*driver);
+    testing::mustShell("ip link add cali1 type veth peer name p1");
+    if (driver_->write(kProxyArp, "0")) return {};
+    return "/proc/sys is read-only";
+  }
+  SysctlDriver& driver() { return *driver_; }
+  void removeInterface() { testing::mustShell("ip link del cali1"); }
+
+ private:
+  std::optional<testing::NetworkNamespace> netns_;
+  std::optional<testing::NetworkNamespace::Entered> entered_;
+  std::unique_ptr<SysctlDriver> driver_;
+};
+
+class FakeWorld {
+ public:
+  std::string open() {
+    fake_.define(kProxyArp, "0");
+    return {};
+  }
+  SysctlDriver& driver() { return fake_; }
+  void removeInterface() { fake_.removeBelow("net/ipv4/conf/cali1"); }
+
+ private:
+  testing::FakeSysctlDriver fake_;
+};
+
+template <class World>
+class SysctlContract : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto missing = world_.open(); !missing.empty()) GTEST_SKIP() << missing;
+  }
+  World world_;
+};
+
+class WorldNames {
+ public:
+  template <class T>
+  static std::string GetName(int) {
+    return std::is_same_v<T, KernelWorld> ? "Kernel" : "Fake";
+  }
+};
+using Worlds = ::testing::Types<KernelWorld, FakeWorld>;
+TYPED_TEST_SUITE(SysctlContract, Worlds, WorldNames);
+
+TYPED_TEST(SysctlContract, ReadsBackWhatWasWrittenWithoutANewline) {
+  auto& driver = this->world_.driver();
+  EXPECT_EQ(driver.read(kProxyArp).value(), "0");
+  ASSERT_TRUE(driver.write(kProxyArp, "1").has_value());
+  EXPECT_EQ(driver.read(kProxyArp).value(), "1");
+}
+
+TYPED_TEST(SysctlContract, IsNotFoundWhenTheInterfaceIsGone) {
+  auto& driver = this->world_.driver();
+  this->world_.removeInterface();
+  EXPECT_EQ(driver.read(kProxyArp).error().code, Errc::NotFound);
+  EXPECT_EQ(driver.write(kProxyArp, "1").error().code, Errc::NotFound);
+}
+
+TYPED_TEST(SysctlContract, RefusesPathsThatLeaveTheTree) {
+  auto& driver = this->world_.driver();
+  for (const std::string path : {"", "/", "/net/ipv4/conf/cali1/proxy_arp", "../version",
+                                 "net/../../version", "net//ipv4", "net/ipv4/", "./net", "."}) {
+    EXPECT_EQ(driver.read(path).error().code, Errc::Invalid) << path;
+    EXPECT_EQ(driver.write(path, "1").error().code, Errc::Invalid) << path;
+  }
+}
+
+TYPED_TEST(SysctlContract, RefusesAValueThatTheEntryCannotHold) {
+  auto& driver = this->world_.driver();
+  EXPECT_EQ(driver.write(kProxyArp, "perhaps").error().code, Errc::Invalid);
+  EXPECT_EQ(driver.read(kProxyArp).value(), "0");
+}
+
+}  // namespace
+}  // namespace margay::dataplane
