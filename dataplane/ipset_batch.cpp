@@ -17,6 +17,8 @@ constexpr std::size_t kHeaderBytes = 128;
 /// Bounds the answers that wait in the socket when every message of a datagram fails.
 constexpr std::size_t kMessagesPerDatagram = 256;
 
+using More = NfnetlinkSocket::More;
+
 std::uint8_t commandOf(Op op) {
   return op == Op::Remove ? IPSET_CMD_DEL : IPSET_CMD_ADD;
 }
@@ -97,14 +99,15 @@ std::size_t IpsetBatch::applyMany(const Job& job, std::size_t from) {
     const auto message = std::find_if(messages_.begin(), messages_.end(), [&](const Message& sent) {
       return sent.sequence == answer.nlmsg_seq;
     });
-    if (message == messages_.end() || answer.nlmsg_type != NLMSG_ERROR) return;
-    answered |= message + 1 == messages_.end();
-    if (errorOf(answer) == 0) return;
+    if (message == messages_.end() || answer.nlmsg_type != NLMSG_ERROR) return More::Wanted;
     const std::uint32_t line = failedLine(answer);
     const std::size_t at = line != 0 ? line - 1 : message->first;
-    if (at >= failedAt) return;
-    failedAt = at;
-    number = line != 0 ? errorOf(answer) : kAnswerLost;
+    if (errorOf(answer) != 0 && at < failedAt) {
+      failedAt = at;
+      number = line != 0 ? errorOf(answer) : kAnswerLost;
+    }
+    answered = message + 1 == messages_.end();
+    return answered ? More::Done : More::Wanted;
   };
   const auto sent = job.socket.send(buffer_.view());
   if (!sent || !job.socket.drain(note) || !answered) {
@@ -136,11 +139,13 @@ void IpsetBatch::applySingly(const Job& job, std::size_t from, std::size_t to) {
     std::vector<bool> told(messages_.size());
     const auto note = [&](const nlmsghdr& answer) {
       const std::size_t which = answer.nlmsg_seq - base;
-      if (which >= messages_.size() || answer.nlmsg_type != NLMSG_ERROR) return;
-      answered |= which + 1 == messages_.size();
+      if (which >= messages_.size() || answer.nlmsg_type != NLMSG_ERROR) return More::Wanted;
       told[which] = true;
-      if (const int number = errorOf(answer); number != 0)
+      if (const int number = errorOf(answer); number != 0) {
         job.onError(messages_[which].first, number);
+      }
+      answered = which + 1 == messages_.size();
+      return answered ? More::Done : More::Wanted;
     };
     const auto sent = job.socket.send(buffer_.view());
     if (sent && job.socket.drain(note) && answered) continue;

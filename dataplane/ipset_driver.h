@@ -53,7 +53,12 @@ class KernelIpsetDriver final : public IpsetDriver {
 
  private:
   explicit KernelIpsetDriver(NfnetlinkSocket socket);
-  Result<std::vector<SetName>> names();
+  struct Names {
+    std::vector<SetName> ours;
+    bool others = false;
+  };
+  Result<Names> names();
+  Result<std::map<SetName, SetHeader>> headersOfAll();
   Result<SetHeader> header(const SetName& name);
   Result<SetShape> shape(const SetName& name);
   void explainFull(const SetName& name, std::span<const Change<SetMember>> changes,

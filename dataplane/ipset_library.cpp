@@ -66,7 +66,7 @@ void loadTypesOnce() {
 
 struct IpsetLibrary::Session {
   struct Closer {
-    void operator()(struct ipset* handle) const { ipset_fini(handle); }
+    void operator()(struct ipset* opened) const { ipset_fini(opened); }
   };
   Outcome outcome;
   std::unique_ptr<struct ipset, Closer> handle;

@@ -92,7 +92,7 @@ Result<std::size_t> NfnetlinkSocket::receive(int flags) {
   }
 }
 
-Result<void> NfnetlinkSocket::drain(const Visitor& visit) {
+Result<void> NfnetlinkSocket::drain(const std::function<More(const nlmsghdr&)>& visit) {
   Result<void> outcome;
   for (;;) {
     const auto got = receive(MSG_DONTWAIT);
@@ -106,7 +106,7 @@ Result<void> NfnetlinkSocket::drain(const Visitor& visit) {
     int left = static_cast<int>(*got);
     for (auto* message = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(message, left);
          message = nlmsg_next(message, &left)) {
-      visit(*message);
+      if (visit(*message) == More::Done) return outcome;
     }
   }
 }
@@ -116,12 +116,13 @@ Result<void> NfnetlinkSocket::request(std::span<const std::byte> message, const 
   if (auto sent = send(message); !sent) return sent;
   int error = -1;
   const auto drained = drain([&](const nlmsghdr& answer) {
-    if (answer.nlmsg_seq != sequence) return;
+    if (answer.nlmsg_seq != sequence) return More::Wanted;
     if (answer.nlmsg_type == NLMSG_ERROR) {
       error = errorOf(answer);
-    } else if (visit) {
-      visit(answer);
+      return More::Done;
     }
+    if (visit) visit(answer);
+    return More::Wanted;
   });
   if (!drained) return drained;
   if (error < 0) return fail(Errc::Transient, "nfnetlink: the answer was lost", ENOBUFS);
@@ -137,7 +138,7 @@ Result<void> NfnetlinkSocket::dump(std::span<const std::byte> message, const Vis
   int error = 0;
   // Each receive makes the kernel queue the next part before it returns.
   const auto drained = drain([&](const nlmsghdr& part) {
-    if (part.nlmsg_seq != sequence || done) return;
+    if (part.nlmsg_seq != sequence) return More::Wanted;
     if ((part.nlmsg_flags & NLM_F_DUMP_INTR) != 0) torn = true;
     if (part.nlmsg_type == NLMSG_ERROR) {
       error = errorOf(part);
@@ -151,6 +152,7 @@ Result<void> NfnetlinkSocket::dump(std::span<const std::byte> message, const Vis
     } else {
       visit(part);
     }
+    return done ? More::Done : More::Wanted;
   });
   if (!drained) return drained;
   if (error > 0) return Fail(kernelError(error));

@@ -32,9 +32,11 @@ class NfnetlinkSocket {
   Result<void> send(std::span<const std::byte> messages);
 
   using Visitor = std::function<void(const nlmsghdr&)>;
-  /// Hands every queued message to `visit`, errors and acknowledgements too, until there is none.
-  /// `Errc::Interrupted` if the socket's buffer overflowed and messages are gone.
-  Result<void> drain(const Visitor& visit);
+  enum class More { Wanted, Done };
+  /// Hands every queued message to `visit`, errors and acknowledgements too, until it says that it
+  /// has what it waits for, or there is none. `Errc::Interrupted` if the socket's buffer overflowed
+  /// and messages are gone.
+  Result<void> drain(const std::function<More(const nlmsghdr&)>& visit);
 
   /// Sends one message and gives its data messages to `visit`. `message` must have NLM_F_ACK set.
   Result<void> request(std::span<const std::byte> message, const Visitor& visit = {});

@@ -3,79 +3,24 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "dataplane/ipset_driver.h"
 #include "dataplane/ipset_probe.h"
+#include "tests/dataplane/ipset_world.h"
 #include "tests/dataplane/network_namespace.h"
-#include "tests/fakes/fake_ipset_driver.h"
 
 /// What every IpsetDriver promises, held against the fake and against the kernel.
 namespace margay::dataplane {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::FakeIpsetWorld;
 using ::testing::HasSubstr;
-using testing::mustShell;
+using testing::IpsetWorld;
+using testing::KernelIpsetWorld;
 using ::testing::Pair;
-
-/// A place where a driver works, and where somebody else does too.
-class World {
- public:
-  virtual ~World() = default;
-  virtual IpsetDriver& driver() = 0;
-  virtual void refer(const SetName& name) = 0;  ///< a rule matches on the set
-  virtual void forget(const SetName& name) = 0;
-  virtual void createForeign(const SetName& name) = 0;
-  virtual std::vector<SetName> foreign() = 0;
-};
-
-class FakeWorld final : public World {
- public:
-  IpsetDriver& driver() override { return fake_; }
-  void refer(const SetName& name) override { ++fake_.sets.at(name).references; }
-  void forget(const SetName& name) override { --fake_.sets.at(name).references; }
-  void createForeign(const SetName& name) override { fake_.sets[name].spec.name = name; }
-  std::vector<SetName> foreign() override {
-    std::vector<SetName> out;
-    for (const auto& [name, set] : fake_.sets) {
-      if (!name.starts_with(kSetPrefix)) out.push_back(name);
-    }
-    return out;
-  }
-
- private:
-  testing::FakeIpsetDriver fake_;
-};
-
-class KernelWorld final : public World {
- public:
-  explicit KernelWorld(std::unique_ptr<KernelIpsetDriver> driver) : driver_(std::move(driver)) {}
-  IpsetDriver& driver() override { return *driver_; }
-  void refer(const SetName& name) override { mustShell(rule("-A", name)); }
-  void forget(const SetName& name) override { mustShell(rule("-D", name)); }
-  void createForeign(const SetName& name) override {
-    mustShell("ipset create " + name + " hash:ip timeout 600 comment");
-    mustShell("ipset add " + name + " 192.0.2.7 comment 'not ours'");
-  }
-  std::vector<SetName> foreign() override {
-    std::vector<SetName> out;
-    std::istringstream names(mustShell("ipset list -n"));
-    for (std::string name; std::getline(names, name);) {
-      if (!name.starts_with(kSetPrefix)) out.push_back(name);
-    }
-    std::sort(out.begin(), out.end());
-    return out;
-  }
-
- private:
-  static std::string rule(const std::string& verb, const SetName& name) {
-    return "iptables-legacy -w " + verb + " INPUT -m set --match-set " + name + " src -j ACCEPT";
-  }
-  std::unique_ptr<KernelIpsetDriver> driver_;
-};
 
 enum class Where { Fake, Kernel };
 
@@ -83,7 +28,7 @@ class IpsetContract : public ::testing::TestWithParam<Where> {
  protected:
   void SetUp() override {
     if (GetParam() == Where::Fake) {
-      world_ = std::make_unique<FakeWorld>();
+      world_ = std::make_unique<FakeIpsetWorld>();
       return;
     }
     auto made = testing::NetworkNamespace::create();
@@ -93,7 +38,7 @@ class IpsetContract : public ::testing::TestWithParam<Where> {
     if (const auto usable = probeIpset(); !usable) GTEST_SKIP() << usable.error().what;
     auto opened = KernelIpsetDriver::open();
     ASSERT_TRUE(opened) << opened.error().what;
-    world_ = std::make_unique<KernelWorld>(std::move(*opened));
+    world_ = std::make_unique<KernelIpsetWorld>(std::move(*opened));
   }
 
   IpsetDriver& driver() { return world_->driver(); }
@@ -119,7 +64,7 @@ class IpsetContract : public ::testing::TestWithParam<Where> {
 
   std::optional<testing::NetworkNamespace> netns_;
   std::optional<testing::NetworkNamespace::Entered> entered_;
-  std::unique_ptr<World> world_;
+  std::unique_ptr<IpsetWorld> world_;
 };
 
 SetMember net(const std::string& text) {
@@ -339,19 +284,19 @@ TEST_P(IpsetContract, RefusesMembersThatTheTypeCannotHold) {
 TEST_P(IpsetContract, SaysWhatIsFullAndTakesWhatFitsWhenRoomIsMade) {
   create("mgy4-a", SetType::HashNet, Family::V4, 64);
   std::vector<Change<SetMember>> changes;
-  for (const auto& member : hosts(1000)) changes.push_back({Op::Add, member});
+  for (const auto& member : hosts(20000)) changes.push_back({Op::Add, member});
   changes.push_back({Op::Remove, hosts(1)[0]});
   changes.push_back({Op::Add, net("192.0.2.1")});
   changes.push_back({Op::Add, hosts(2)[1]});
   const auto results = driver().apply("mgy4-a", changes);
-  EXPECT_EQ(std::count_if(results.begin(), results.begin() + 1000,
+  EXPECT_EQ(std::count_if(results.begin(), results.begin() + 20000,
                           [](const auto& r) { return r.has_value(); }),
             64);
-  EXPECT_EQ(results[500].error().code, Errc::Invalid);
+  EXPECT_EQ(results[15000].error().code, Errc::Invalid);
   EXPECT_THAT(
-      results[500].error().what,
+      results[15000].error().what,
       HasSubstr("to ipset mgy4-a: the set is full (64 of 64 members): raise FELIX_MAXIPSETSIZE"));
-  EXPECT_TRUE(results[1000] && results[1001] && results[1002]);
+  EXPECT_TRUE(results[20000] && results[20001] && results[20002]);
   EXPECT_EQ(members("mgy4-a").size(), 64U);
 }
 
