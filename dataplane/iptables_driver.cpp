@@ -1,0 +1,132 @@
+#include "dataplane/iptables_driver.h"
+
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "dataplane/iptables_commit.h"
+#include "dataplane/iptables_reader.h"
+#include "dataplane/set_index.h"
+#include "dataplane/xtables_info.h"
+#include "dataplane/xtables_lock.h"
+#include "dataplane/xtables_session.h"
+
+namespace margay::dataplane {
+namespace {
+
+/// A table that changes faster than it can be read so many times in a row.
+constexpr int kReadAttempts = 5;
+
+/// Names of sets by index and back, asked once each for the time of one call.
+class SetCache {
+ public:
+  explicit SetCache(const SetIndex& index) : index_(index) {}
+
+  const std::string& nameOf(std::uint16_t index) {
+    const auto [entry, isNew] = names_.try_emplace(index);
+    if (isNew)
+      if (auto name = index_.nameOf(index)) entry->second = std::move(*name);
+    return entry->second;
+  }
+  Result<std::uint16_t> indexOf(const std::string& name) {
+    if (const auto known = indices_.find(name); known != indices_.end()) return known->second;
+    auto index = index_.indexOf(name);
+    if (index) indices_.emplace(name, *index);
+    return index;
+  }
+
+ private:
+  const SetIndex& index_;
+  std::unordered_map<std::uint16_t, std::string> names_;
+  std::unordered_map<std::string, std::uint16_t> indices_;
+};
+
+Fail stale(TableId table) {
+  return fail(Errc::Stale, "table " + table.str() + " changed since it was read");
+}
+
+}  // namespace
+
+struct IptablesDriver::State {
+  IptablesOptions options;
+  SetIndex sets;
+  std::optional<xtables::InfoSocket> info4;
+  std::optional<xtables::InfoSocket> info6;
+
+  Result<TableFingerprint> fingerprint(TableId table) {
+    auto& info = table.family == Family::V4 ? info4 : info6;
+    if (!info) {
+      auto opened = xtables::InfoSocket::open(table.family);
+      if (!opened) return Fail(opened.error());
+      info = std::move(*opened);
+    }
+    return info->fingerprint(table.table);
+  }
+};
+
+Result<IptablesDriver> IptablesDriver::open(IptablesOptions options) {
+  auto sets = SetIndex::open();
+  if (!sets) return Fail(sets.error());
+  return IptablesDriver(
+      std::make_unique<State>(State{std::move(options), std::move(*sets), {}, {}}));
+}
+
+IptablesDriver::IptablesDriver(std::unique_ptr<State> state) : state_(std::move(state)) {}
+IptablesDriver::IptablesDriver(IptablesDriver&&) noexcept = default;
+IptablesDriver& IptablesDriver::operator=(IptablesDriver&&) noexcept = default;
+IptablesDriver::~IptablesDriver() = default;
+
+Result<TableFingerprint> IptablesDriver::fingerprint(TableId table) {
+  return state_->fingerprint(table);
+}
+
+Result<ObservedTable> IptablesDriver::read(TableId table) {
+  SetCache sets(state_->sets);
+  const xtables::SetNameOf nameOf = [&](std::uint16_t index) -> const std::string& {
+    return sets.nameOf(index);
+  };
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    const auto before = state_->fingerprint(table);
+    if (!before) return Fail(before.error());
+    const auto session = xtables::Session::open(table);
+    if (!session) return Fail(session.error());
+    const auto after = state_->fingerprint(table);
+    if (!after) return Fail(after.error());
+    if (*before != *after) continue;
+    auto observed = iptables::observe(*session, nameOf);
+    observed.fingerprint = *after;
+    return observed;
+  }
+  return fail(Errc::Interrupted, "read table " + table.str() + ": it changed during each of " +
+                                     std::to_string(kReadAttempts) + " reads");
+}
+
+Result<std::vector<RuleDigest>> IptablesDriver::digests(TableId table,
+                                                        std::span<const Rule> rules) {
+  return iptables::digestRules(rules, table.family);
+}
+
+Result<TableFingerprint> IptablesDriver::commit(TableId table, const TableEdit& edit,
+                                                const TableFingerprint& expected) {
+  const auto lock = xtables::Lock::acquire(state_->options.lockPath, state_->options.lockTimeout);
+  if (!lock) return Fail(lock.error());
+  const auto before = state_->fingerprint(table);
+  if (!before) return Fail(before.error());
+  if (*before != expected) return stale(table);
+  if (edit.empty()) return *before;
+  auto session = xtables::Session::open(table);
+  if (!session) return Fail(session.error());
+  // Not everybody takes the lock.
+  const auto read = state_->fingerprint(table);
+  if (!read) return Fail(read.error());
+  if (*read != expected) return stale(table);
+
+  SetCache sets(state_->sets);
+  const xtables::SetIndexOf indexOf = [&](const std::string& name) { return sets.indexOf(name); };
+  if (auto edited = iptables::applyEdit(*session, table, edit, indexOf); !edited)
+    return Fail(edited.error());
+  if (auto written = session->commit(); !written) return Fail(written.error());
+  return state_->fingerprint(table);
+}
+
+}  // namespace margay::dataplane
