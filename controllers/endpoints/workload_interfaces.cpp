@@ -40,12 +40,11 @@ WorkloadInterfaces workloadInterfaces(std::span<const std::shared_ptr<const Loca
   WorkloadInterfaces out;
   std::map<dataplane::IfName, api::ObjectKey> devices;
   std::map<Prefix, api::ObjectKey> addresses;
-  const std::string firstPrefix = prefixes.empty() ? std::string() : prefixes.front();
   using Severity = EndpointProblem::Severity;
   for (const auto& local : sorted) {
     const api::WorkloadEndpoint& endpoint = *local->endpoint;
     const api::ObjectKey key = keyOf(endpoint);
-    const std::string device = api::interfaceNameOf(endpoint, firstPrefix);
+    const std::string& device = local->interfaceName;
     if (auto problem = nameProblem(device, prefixes)) {
       out.problems.push_back({key, Severity::Error, *problem});
       continue;
