@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace margay::api {
 namespace {
@@ -35,9 +36,9 @@ std::string indexed(const std::string& path, std::size_t index) {
 
 }  // namespace
 
-JsonReader::JsonReader(const Json& document, std::vector<FieldError>& errors, UnknownFields unknown)
-    : value_(document.is_object() ? &document : nullptr), errors_(&errors), unknown_(unknown) {
-  if (value_ == nullptr) wrongType("", "an object", document);
+JsonReader::JsonReader(const Json& document, std::vector<FieldError>& errors, UnknownFields unknown, std::string path)
+    : value_(document.is_object() ? &document : nullptr), path_(std::move(path)), errors_(&errors), unknown_(unknown) {
+  if (value_ == nullptr) wrongType(path_, "an object", document);
 }
 
 const Json* JsonReader::raw(std::string_view key) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
@@ -21,9 +22,9 @@ enum class UnknownFields : std::uint8_t { Ignored, Errors };
 /// are cheap. One thread.
 class JsonReader {
  public:
-  /// The top of a document; what is no object is an error and reads as an empty object.
+  /// The top of a document, or the object at `path`; what is no object is an error and reads as an empty one.
   JsonReader(const nlohmann::json& document, std::vector<FieldError>& errors,
-             UnknownFields unknown = UnknownFields::Ignored);
+             UnknownFields unknown = UnknownFields::Ignored, std::string path = {});
 
   [[nodiscard]] bool has(std::string_view key) const;
   [[nodiscard]] std::optional<std::string> string(std::string_view key) const;
@@ -54,6 +55,9 @@ class JsonReader {
   void error(std::string reason) const;
   void error(std::string_view key, std::string reason) const;
   void error(std::string_view key, std::size_t index, std::string reason) const;
+
+  /// Errors of the whole document so far.
+  [[nodiscard]] std::size_t errorCount() const { return errors_->size(); }
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string path(std::string_view key) const;
