@@ -1,0 +1,42 @@
+#include "reconcile/audit_schedule.h"
+
+#include <algorithm>
+
+namespace margay::reconcile {
+
+AuditSchedule::AuditSchedule(AuditOptions options, BackoffOptions backoff, Jitter& jitter)
+    : options_(options), backoff_(backoff), jitter_(&jitter) {}
+
+void AuditSchedule::request() { listAt_ = std::min(listAt_, notBefore_); }
+
+void AuditSchedule::suspect(TimePoint now) {
+  suspect_ = true;
+  listAt_ = std::min(listAt_, std::max({now, foreignFrom_, notBefore_}));
+}
+
+void AuditSchedule::checked(Fingerprint seen, TimePoint now) {
+  checkAt_ = now + options_.checkPeriod;
+  if (expected_ != seen) suspect(now);
+}
+
+void AuditSchedule::checkFailed(TimePoint now) { checkAt_ = now + options_.checkPeriod; }
+
+void AuditSchedule::listed(bool whole, TimePoint now) {
+  failures_ = 0;
+  notBefore_ = TimePoint{};
+  listAt_ = now + jitter_->shorten(options_.fullPeriod, options_.jitter);
+  checkAt_ = now + options_.checkPeriod;
+  foreignFrom_ = suspect_ && whole ? now + options_.foreignInterval : TimePoint{};
+  suspect_ = false;
+}
+
+void AuditSchedule::listFailed(TimePoint now) {
+  notBefore_ = now + backoffDelay(backoff_, ++failures_, *jitter_);
+  listAt_ = notBefore_;
+}
+
+TimePoint AuditSchedule::nextDue(Checks checks) const {
+  return checks == Checks::Yes ? std::min(listAt_, checkAt_) : listAt_;
+}
+
+}  // namespace margay::reconcile
