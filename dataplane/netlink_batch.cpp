@@ -20,6 +20,14 @@ void NetlinkBatch::end() {
   std::memcpy(buffer_.data() + start_, &length, sizeof length);  // nlmsg_len is the first member
 }
 
+void NetlinkBatch::message(std::span<const std::uint8_t> encoded) {
+  start_ = size_;
+  append(encoded);
+  auto* head = reinterpret_cast<nlmsghdr*>(buffer_.data() + start_);
+  head->nlmsg_flags |= NLM_F_REQUEST;
+  ++messages_;
+}
+
 void NetlinkBatch::attribute(std::uint16_t type, std::span<const std::uint8_t> payload) {
   nlattr head{};
   head.nla_len = static_cast<std::uint16_t>(sizeof head + payload.size());

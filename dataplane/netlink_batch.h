@@ -20,6 +20,8 @@ class NetlinkBatch {
   /// Sets the length of the message that `begin` started. Call it before the next `begin` and
   /// before sending.
   void end();
+  /// A whole message that something else has built.
+  void message(std::span<const std::uint8_t> encoded);
 
   /// The header of the family (rtmsg, ifinfomsg, ...), right after `begin`.
   template <class T>
