@@ -201,6 +201,24 @@ TEST(GroupChainsTest, PassLeadsToTheNextTierAndThenToProfiles) {
             "mgy-gi-aaaaaaaaaaaaaaaa: --mark 0x10000/0x10000 -j RETURN\n");
 }
 
+TEST(GroupChainsTest, APassFromATierDoesNotEndAProfileThatCanPass) {
+  ResolvedRule pass = rule(RuleAction::Pass);
+  pass.source.notNets = nets({"10.1.0.0/16", "10.2.0.0/16"});
+  const auto what = group({{"a", api::TierDefault::Deny, {policy({rule(RuleAction::Pass)})}}}, {profile({pass, rule(RuleAction::Allow)})});
+  GroupChains chains(Family::V4, options());
+  chains.add(what);
+  dataplane::RuleTable table;
+  table.chains = chains.chains();
+  table.chains.merge(verdictChains(options().marks));
+  table.hooks = {{dataplane::BaseChain::Forward, dataplane::Position::First, {{}, dataplane::Jump{groupChainName(*what)}, "margay: test"}}};
+  sim::Packet packet;
+  packet.source = test::ip("10.1.0.1");
+  packet.destination = test::ip("10.3.0.1");
+  EXPECT_NE(sim::run(table, {}, dataplane::BaseChain::Forward, packet).mark & options().marks.accept, 0U);
+  packet.source = test::ip("10.3.0.2");
+  EXPECT_EQ(sim::run(table, {}, dataplane::BaseChain::Forward, packet).mark & options().marks.accept, 0U);
+}
+
 TEST(GroupChainsTest, AnEmptyPolicyStillEndsItsTier) {
   EXPECT_EQ(groupText(group({{"default", api::TierDefault::Deny, {policy({})}}}, {})),
             "mgy-gi-aaaaaaaaaaaaaaaa: -j DROP  # end of tier default: no policy decided\n");
