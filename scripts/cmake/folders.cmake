@@ -1,10 +1,15 @@
-# margay_folder(NAME LINKS ... PRIVATE ...): the library margay_NAME of all sources below NAME/.
+# margay_folder(NAME LINKS ... PRIVATE ... EXCEPT ...): the library margay_NAME of all sources below NAME/, but
+# for those of the folders below it that are libraries of their own. A '/' in NAME is '_' in the target.
 # Include paths start at the top of the repository, so an include says which folder it crosses into.
 function(margay_folder name)
-  cmake_parse_arguments(arg "" "" "LINKS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LINKS;PRIVATE;EXCEPT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.h)
-  set(target margay_${name})
+  foreach(folder ${arg_EXCEPT})
+    list(FILTER sources EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/${folder}/")
+    list(FILTER headers EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/${folder}/")
+  endforeach()
+  string(REPLACE "/" "_" target margay_${name})
   if(sources)
     add_library(${target} STATIC ${sources})
     target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
