@@ -23,22 +23,29 @@ struct KindEntry {
 };
 
 constexpr std::array<KindEntry, 29> kKinds = {{
-    {"NetworkPolicy", Kind::NetworkPolicy, Scope::Namespaced, networkPolicyNameProblem, decodeNetworkPolicy},
-    {"GlobalNetworkPolicy", Kind::GlobalNetworkPolicy, Scope::Cluster, globalNetworkPolicyNameProblem,
-     decodeGlobalNetworkPolicy},
+    {"NetworkPolicy", Kind::NetworkPolicy, Scope::Namespaced, networkPolicyNameProblem,
+     decodeNetworkPolicy},
+    {"GlobalNetworkPolicy", Kind::GlobalNetworkPolicy, Scope::Cluster,
+     globalNetworkPolicyNameProblem, decodeGlobalNetworkPolicy},
     {"Tier", Kind::Tier, Scope::Cluster, tierNameProblem, decodeTier},
     {"Profile", Kind::Profile, Scope::Cluster, profileNameProblem, decodeProfile},
     {"NetworkSet", Kind::NetworkSet, Scope::Namespaced, nameProblem, decodeNetworkSet},
     {"GlobalNetworkSet", Kind::GlobalNetworkSet, Scope::Cluster, nameProblem, decodeNetworkSet},
     {"IPPool", Kind::IPPool, Scope::Cluster, nameProblem, decodeIPPool},
-    {"FelixConfiguration", Kind::FelixConfiguration, Scope::Cluster, nameProblem, decodeFelixConfiguration},
-    {"ClusterInformation", Kind::ClusterInformation, Scope::Cluster, nameProblem, decodeClusterInformation},
+    {"FelixConfiguration", Kind::FelixConfiguration, Scope::Cluster, nameProblem,
+     decodeFelixConfiguration},
+    {"ClusterInformation", Kind::ClusterInformation, Scope::Cluster, nameProblem,
+     decodeClusterInformation},
     {"Node", Kind::Node, Scope::Cluster, nameProblem, decodeNode},
-    {"WorkloadEndpoint", Kind::WorkloadEndpoint, Scope::Namespaced, nameProblem, decodeWorkloadEndpoint},
+    {"WorkloadEndpoint", Kind::WorkloadEndpoint, Scope::Namespaced, nameProblem,
+     decodeWorkloadEndpoint},
     {"HostEndpoint", Kind::HostEndpoint, Scope::Cluster, nameProblem, decodeHostEndpoint},
-    {"StagedNetworkPolicy", Kind::Unknown, Scope::Namespaced, networkPolicyNameProblem, decodeStagedPolicy},
-    {"StagedGlobalNetworkPolicy", Kind::Unknown, Scope::Cluster, globalNetworkPolicyNameProblem, decodeStagedPolicy},
-    {"StagedKubernetesNetworkPolicy", Kind::Unknown, Scope::Namespaced, nameProblem, decodeStagedPolicy},
+    {"StagedNetworkPolicy", Kind::Unknown, Scope::Namespaced, networkPolicyNameProblem,
+     decodeStagedPolicy},
+    {"StagedGlobalNetworkPolicy", Kind::Unknown, Scope::Cluster, globalNetworkPolicyNameProblem,
+     decodeStagedPolicy},
+    {"StagedKubernetesNetworkPolicy", Kind::Unknown, Scope::Namespaced, nameProblem,
+     decodeStagedPolicy},
     {"BGPConfiguration", Kind::Unknown, Scope::Cluster, nameProblem, decodeUnused},
     {"BGPFilter", Kind::Unknown, Scope::Cluster, nameProblem, decodeUnused},
     {"BGPPeer", Kind::Unknown, Scope::Cluster, nameProblem, decodeUnused},
@@ -56,7 +63,8 @@ constexpr std::array<KindEntry, 29> kKinds = {{
 }};
 
 const KindEntry* findKind(std::string_view name) {
-  const auto found = std::find_if(kKinds.begin(), kKinds.end(), [&](const KindEntry& entry) { return entry.name == name; });
+  const auto found = std::find_if(kKinds.begin(), kKinds.end(),
+                                  [&](const KindEntry& entry) { return entry.name == name; });
   return found == kKinds.end() ? nullptr : &*found;
 }
 
@@ -75,13 +83,15 @@ void readNamespace(const JsonReader& metadata, const KindEntry& entry, Decoded& 
 void readName(const JsonReader& metadata, const KindEntry& entry, Decoded& decoded) {
   decoded.name = metadata.stringOr("name", "");
   if (decoded.name.empty()) {
-    if (!metadata.has("name") || metadata.raw("name")->is_string()) metadata.error("name", "is missing; give the object a name");
+    if (!metadata.has("name") || metadata.raw("name")->is_string())
+      metadata.error("name", "is missing; give the object a name");
     return;
   }
   if (auto problem = entry.nameProblem(decoded.name)) metadata.error("name", std::move(*problem));
 }
 
-/// An object that stands in for one that is absent, so that what it must have is reported as missing.
+/// An object that stands in for one that is absent, so that what it must have is reported as
+/// missing.
 const nlohmann::json& emptyObject() {
   static const nlohmann::json kEmpty = nlohmann::json::object();
   return kEmpty;
@@ -93,9 +103,10 @@ void decodeObject(const JsonReader& root, const KindEntry& entry, Decoded& decod
     if (!root.has("metadata")) root.error("metadata.name", "is missing; give the object a name");
     return;
   }
-  metadata->onlyFields({"name", "namespace", "labels", "annotations", "generateName", "uid", "resourceVersion",
-                        "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
-                        "ownerReferences", "finalizers", "managedFields", "selfLink", "clusterName"});
+  metadata->onlyFields({"name", "namespace", "labels", "annotations", "generateName", "uid",
+                        "resourceVersion", "creationTimestamp", "deletionTimestamp",
+                        "deletionGracePeriodSeconds", "generation", "ownerReferences", "finalizers",
+                        "managedFields", "selfLink", "clusterName"});
   readName(*metadata, entry, decoded);
   readNamespace(*metadata, entry, decoded);
   decoded.key = {entry.kind, decoded.ns, decoded.name};
@@ -104,14 +115,16 @@ void decodeObject(const JsonReader& root, const KindEntry& entry, Decoded& decod
 
   const auto spec = root.object("spec");
   if (!spec && root.has("spec")) return;
-  CalicoObject object{.root = root,
-                      .metadata = *metadata,
-                      .spec = spec ? *spec : JsonReader(emptyObject(), decoded.errors, UnknownFields::Errors, "spec"),
-                      .kindName = decoded.kindName,
-                      .ns = decoded.ns,
-                      .name = decoded.name,
-                      .labels = std::move(labels),
-                      .warnings = &decoded.warnings};
+  CalicoObject object{
+      .root = root,
+      .metadata = *metadata,
+      .spec =
+          spec ? *spec : JsonReader(emptyObject(), decoded.errors, UnknownFields::Errors, "spec"),
+      .kindName = decoded.kindName,
+      .ns = decoded.ns,
+      .name = decoded.name,
+      .labels = std::move(labels),
+      .warnings = &decoded.warnings};
   auto value = entry.decode(object);
   if (decoded.errors.empty()) decoded.value = std::move(value);
 }
@@ -134,8 +147,9 @@ Decoded decodeCalico(const nlohmann::json& document) {
   decoded.kindName = root.stringOr("kind", "");
   const KindEntry* entry = findKind(decoded.kindName);
   if (entry == nullptr) {
-    root.error("kind", decoded.kindName.empty() ? "is missing; for example NetworkPolicy"
-                                                : "'" + decoded.kindName + "' is no kind of projectcalico.org/v3");
+    root.error("kind", decoded.kindName.empty()
+                           ? "is missing; for example NetworkPolicy"
+                           : "'" + decoded.kindName + "' is no kind of projectcalico.org/v3");
     return decoded;
   }
   decodeObject(root, *entry, decoded);

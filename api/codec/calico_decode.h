@@ -11,10 +11,10 @@ namespace margay::api {
 /// crd.projectcalico.org/v1, whose kinds have the same fields.
 [[nodiscard]] bool isCalicoApiVersion(std::string_view apiVersion);
 
-/// Decodes one object, sets Calico's defaults and validates as Calico does; every problem is reported, not
-/// only the first. Fields that the kind does not have are errors. Staged policies, host endpoints and
-/// kinds for other parts of Calico are valid, have no value, and say so in a warning. Never throws; any
-/// thread; O(document).
+/// Decodes one object, sets Calico's defaults and validates as Calico does; every problem is
+/// reported, not only the first. Fields that the kind does not have are errors. Staged policies,
+/// host endpoints and kinds for other parts of Calico are valid, have no value, and say so in a
+/// warning. Never throws; any thread; O(document).
 [[nodiscard]] Decoded decodeCalico(const nlohmann::json& document);
 
 }  // namespace margay::api

@@ -72,11 +72,14 @@ void readIdentity(const CalicoObject& object, WorkloadEndpoint& endpoint) {
     static_cast<void>(readName(spec, key));
   }
   if (const std::string id = spec.stringOr("containerID", ""); !id.empty() && !isContainerId(id)) {
-    spec.error("containerID", "'" + id + "' is no container ID; use letters, digits and '-', no '-' at the ends");
+    spec.error("containerID",
+               "'" + id + "' is no container ID; use letters, digits and '-', no '-' at the ends");
   }
   std::vector<std::string> parts = nameParts(object.name);
   if (parts.size() != 4) parts.assign(4, "");
-  const auto orElse = [](std::string text, const std::string& part) { return text.empty() ? part : text; };
+  const auto orElse = [](std::string text, const std::string& part) {
+    return text.empty() ? part : text;
+  };
   const std::string node = orElse(readName(spec, "node"), parts[0]);
   const std::string orchestrator = orElse(readName(spec, "orchestrator"), parts[1]);
   std::string workload = orElse(spec.stringOr(workloadField(orchestrator), ""), parts[2]);
@@ -87,26 +90,31 @@ void readIdentity(const CalicoObject& object, WorkloadEndpoint& endpoint) {
   endpoint.workload = workload;
   endpoint.endpoint = endpointName;
   if (node.empty() || orchestrator.empty() || workload.empty() || endpointName.empty()) {
-    object.warnings->push_back("WorkloadEndpoint " + object.name +
-                               " does not say all of node, orchestrator, workload and endpoint; set them in its spec");
+    object.warnings->push_back(
+        "WorkloadEndpoint " + object.name +
+        " does not say all of node, orchestrator, workload and endpoint; set them in its spec");
     return;
   }
   const std::string expected = workloadEndpointName(node, orchestrator, workload, endpointName);
   if (object.name != expected) {
-    object.warnings->push_back("WorkloadEndpoint " + object.name + " should be named " + expected + " after its spec");
+    object.warnings->push_back("WorkloadEndpoint " + object.name + " should be named " + expected +
+                               " after its spec");
   }
 }
 
-/// Own labels, without those that would speak for a namespace or service account, and with those that the
-/// endpoint's place gives it.
+/// Own labels, without those that would speak for a namespace or service account, and with those
+/// that the endpoint's place gives it.
 Labels endpointLabels(const CalicoObject& object, const WorkloadEndpoint& endpoint) {
   LabelMap labels;
   for (const auto& label : object.labels) {
-    if (label.first.starts_with(kNamespaceLabelPrefix) || label.first.starts_with(kServiceAccountLabelPrefix)) continue;
+    if (label.first.starts_with(kNamespaceLabelPrefix) ||
+        label.first.starts_with(kServiceAccountLabelPrefix))
+      continue;
     labels.push_back(label);
   }
   labels.emplace_back(kNamespaceLabel, object.ns);
-  if (!endpoint.orchestrator.empty()) labels.emplace_back(kOrchestratorLabel, endpoint.orchestrator.str());
+  if (!endpoint.orchestrator.empty())
+    labels.emplace_back(kOrchestratorLabel, endpoint.orchestrator.str());
   const std::string account = object.spec.stringOr("serviceAccountName", "");
   if (!account.empty()) labels.emplace_back(kServiceAccountLabel, account);
   return Labels(std::move(labels));
@@ -121,7 +129,8 @@ std::vector<Prefix> readAddresses(const JsonReader& spec) {
     if (!net) {
       spec.error("ipNetworks", i, std::move(problem));
     } else if (!net->isHost()) {
-      spec.error("ipNetworks", i, "IP network contains multiple addresses; only /32 and /128 are supported");
+      spec.error("ipNetworks", i,
+                 "IP network contains multiple addresses; only /32 and /128 are supported");
     } else {
       addresses.push_back(*net);
     }
@@ -142,7 +151,8 @@ void checkNats(const CalicoObject& object, const std::vector<Prefix>& addresses)
       if (!nat.has("externalIP")) nat.error("externalIP", "is missing; write the address outside");
       continue;
     }
-    if (internal->family() != external->family()) nat.error("externalIP", "mismatched IP versions; use one family");
+    if (internal->family() != external->family())
+      nat.error("externalIP", "mismatched IP versions; use one family");
     const bool own = std::any_of(addresses.begin(), addresses.end(),
                                  [&](const Prefix& net) { return net.contains(*internal); });
     if (!own) nat.error("internalIP", "NAT is not in the endpoint networks; add it to ipNetworks");
@@ -189,7 +199,9 @@ std::vector<EndpointPort> readEndpointPorts(const JsonReader& spec, UnnamedPorts
 std::string readInterfaceName(const JsonReader& spec) {
   std::string name = spec.stringOr("interfaceName", "");
   if (!name.empty() && !isInterfaceName(name)) {
-    spec.error("interfaceName", "'" + name + "' is no interface name; use 1 to 15 letters, digits, '_', '.' and '-'");
+    spec.error(
+        "interfaceName",
+        "'" + name + "' is no interface name; use 1 to 15 letters, digits, '_', '.' and '-'");
   }
   return name;
 }
@@ -198,18 +210,21 @@ std::string readInterfaceName(const JsonReader& spec) {
 
 std::optional<Value> decodeWorkloadEndpoint(const CalicoObject& object) {
   const JsonReader& spec = object.spec;
-  spec.onlyFields({"orchestrator", "workload", "node", "containerID", "pod", "endpoint", "serviceAccountName", "ipNetworks",
-                   "ipNATs", "ipv4Gateway", "ipv6Gateway", "profiles", "interfaceName", "mac", "ports",
-                   "allowSpoofedSourcePrefixes", "qosControls"});
+  spec.onlyFields({"orchestrator", "workload", "node", "containerID", "pod", "endpoint",
+                   "serviceAccountName", "ipNetworks", "ipNATs", "ipv4Gateway", "ipv6Gateway",
+                   "profiles", "interfaceName", "mac", "ports", "allowSpoofedSourcePrefixes",
+                   "qosControls"});
   WorkloadEndpoint endpoint;
   endpoint.ns = object.ns;
   endpoint.name = object.name;
   readIdentity(object, endpoint);
   endpoint.interfaceName = readInterfaceName(spec);
-  if (!spec.has("interfaceName")) spec.error("interfaceName", "is missing; write the name of the host's end of the veth pair");
+  if (!spec.has("interfaceName"))
+    spec.error("interfaceName", "is missing; write the name of the host's end of the veth pair");
   if (const auto text = spec.string("mac"); text && !text->empty()) {
     endpoint.mac = parseMac(*text);
-    if (!endpoint.mac) spec.error("mac", "'" + *text + "' is no MAC address; write aa:bb:cc:dd:ee:ff");
+    if (!endpoint.mac)
+      spec.error("mac", "'" + *text + "' is no MAC address; write aa:bb:cc:dd:ee:ff");
   }
   endpoint.addresses = readAddresses(spec);
   checkNats(object, endpoint.addresses);
@@ -224,7 +239,8 @@ std::optional<Value> decodeWorkloadEndpoint(const CalicoObject& object) {
   }
   endpoint.allowedSources = readNets(spec, "allowSpoofedSourcePrefixes", NetForm::Loose);
   if (endpoint.addresses.empty()) {
-    object.warnings->push_back("WorkloadEndpoint " + object.name + " has no ipNetworks and so no effect");
+    object.warnings->push_back("WorkloadEndpoint " + object.name +
+                               " has no ipNetworks and so no effect");
     return std::nullopt;
   }
   return std::make_shared<const WorkloadEndpoint>(std::move(endpoint));
@@ -233,12 +249,14 @@ std::optional<Value> decodeWorkloadEndpoint(const CalicoObject& object) {
 std::optional<Value> decodeHostEndpoint(const CalicoObject& object) {
   const JsonReader& spec = object.spec;
   spec.onlyFields({"node", "interfaceName", "expectedIPs", "profiles", "ports"});
-  if (readName(spec, "node").empty()) spec.error("node", "node must be specified: which host has this endpoint");
+  if (readName(spec, "node").empty())
+    spec.error("node", "node must be specified: which host has this endpoint");
   const std::string interfaceName = readInterfaceName(spec);
   const auto addresses = spec.strings("expectedIPs");
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     if (!Address::parse(addresses[i])) {
-      spec.error("expectedIPs", i, "'" + addresses[i] + "' is no IP address; write it without a prefix length");
+      spec.error("expectedIPs", i,
+                 "'" + addresses[i] + "' is no IP address; write it without a prefix length");
     }
   }
   if (interfaceName.empty() && addresses.empty()) {
@@ -246,7 +264,8 @@ std::optional<Value> decodeHostEndpoint(const CalicoObject& object) {
   }
   static_cast<void>(readProfileNames(spec, "profiles"));
   static_cast<void>(readEndpointPorts(spec, UnnamedPorts::Refused));
-  object.warnings->push_back("HostEndpoint " + object.name + " is not programmed: host endpoints are not supported yet");
+  object.warnings->push_back("HostEndpoint " + object.name +
+                             " is not programmed: host endpoints are not supported yet");
   return std::nullopt;
 }
 

@@ -16,8 +16,9 @@ constexpr std::string_view kAnnotationPrefix = "config.projectcalico.org/";
 
 std::string lowerCase(std::string_view text) {
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   return lower;
 }
 
@@ -44,7 +45,8 @@ std::string protoPortText(const Json& entry) {
 std::string objectText(const Json& entry) {
   if (entry.contains("min")) return textOr(entry, "min", "") + "-" + textOr(entry, "max", "");
   if (entry.contains("port")) return protoPortText(entry);
-  if (entry.contains("timeout")) return textOr(entry, "name", "") + "=" + textOr(entry, "timeout", "");
+  if (entry.contains("timeout"))
+    return textOr(entry, "name", "") + "=" + textOr(entry, "timeout", "");
   std::string text;
   for (const auto& [key, value] : entry.items()) text += key + "=" + scalarText(value) + ",";
   return text;
@@ -62,7 +64,9 @@ std::string valueText(const Json& value) {
 }
 
 /// An empty list of failsafe ports means none, an absent one means the default.
-bool isFailsafeList(std::string_view key) { return key == "failsafeInboundHostPorts" || key == "failsafeOutboundHostPorts"; }
+bool isFailsafeList(std::string_view key) {
+  return key == "failsafeInboundHostPorts" || key == "failsafeOutboundHostPorts";
+}
 
 }  // namespace
 
@@ -77,7 +81,8 @@ std::optional<Value> decodeFelixConfiguration(const CalicoObject& object) {
   }
   for (const auto& [key, value] : object.metadata.stringMap("annotations")) {
     if (!key.starts_with(kAnnotationPrefix)) continue;
-    configuration.parameters[lowerCase(std::string_view(key).substr(kAnnotationPrefix.size()))] = value;
+    configuration.parameters[lowerCase(std::string_view(key).substr(kAnnotationPrefix.size()))] =
+        value;
   }
   return std::make_shared<const FelixConfiguration>(std::move(configuration));
 }

@@ -17,24 +17,21 @@ struct NumberField {
   std::int64_t min;
   std::int64_t max;
 };
-constexpr NumberField kNumberFields[] = {{"bpfExtToServiceConnmark", 0, 0xffffffff},
-                                         {"debugPort", 0, 65535},
-                                         {"wireguardListeningPort", 1, 65535},
-                                         {"wireguardListeningPortV6", 1, 65535},
-                                         {"wireguardRoutingRulePriority", 1, 32765},
-                                         {"goGCThreshold", -1, 0x7fffffff},
-                                         {"goMemoryLimitMB", -1, 0x7fffffff},
-                                         {"goMaxProcs", -1, 0x7fffffff},
-                                         {"iptablesMarkMask", 0, 0xffffffff},
-                                         {"nftablesMarkMask", 0, 0xffffffff},
-                                         {"prometheusMetricsPort", 0, 65535},
-                                         {"healthPort", 0, 65535}};
+constexpr NumberField kNumberFields[] = {
+    {"bpfExtToServiceConnmark", 0, 0xffffffff}, {"debugPort", 0, 65535},
+    {"wireguardListeningPort", 1, 65535},       {"wireguardListeningPortV6", 1, 65535},
+    {"wireguardRoutingRulePriority", 1, 32765}, {"goGCThreshold", -1, 0x7fffffff},
+    {"goMemoryLimitMB", -1, 0x7fffffff},        {"goMaxProcs", -1, 0x7fffffff},
+    {"iptablesMarkMask", 0, 0xffffffff},        {"nftablesMarkMask", 0, 0xffffffff},
+    {"prometheusMetricsPort", 0, 65535},        {"healthPort", 0, 65535}};
 
-constexpr std::string_view kPatternFields[] = {"bpfDataIfacePattern", "bpfL3IfacePattern", "bpfDisableGROForIfaces",
-                                               "mtuIfacePattern", "logDebugFilenameRegex"};
+constexpr std::string_view kPatternFields[] = {"bpfDataIfacePattern", "bpfL3IfacePattern",
+                                               "bpfDisableGROForIfaces", "mtuIfacePattern",
+                                               "logDebugFilenameRegex"};
 
 bool consistsOf(std::string_view text, std::string_view extra, std::size_t limit) {
-  return !text.empty() && text.size() <= limit && std::all_of(text.begin(), text.end(), [&](char c) {
+  return !text.empty() && text.size() <= limit &&
+         std::all_of(text.begin(), text.end(), [&](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   extra.find(c) != std::string_view::npos;
          });
@@ -56,7 +53,8 @@ void checkChoices(const JsonReader& spec) {
           {"Trace", "Debug", "Info", "Warning", "Error", "Fatal"});
   require({"serviceLoopPrevention"}, {"Drop", "Reject", "Disabled"});
   require({"workloadSourceSpoofing"}, {"Disabled", "Any"});
-  require({"ipForwarding", "floatingIPs", "windowsManageFirewallRules", "bpfHostNetworkedNATWithoutCTLB"},
+  require({"ipForwarding", "floatingIPs", "windowsManageFirewallRules",
+           "bpfHostNetworkedNATWithoutCTLB"},
           {"Enabled", "Disabled"});
   require({"bpfLogLevel"}, {"Debug", "Info", "Off"});
   require({"bpfExternalServiceMode"}, {"Tunnel", "DSR"});
@@ -90,12 +88,15 @@ bool isPattern(std::string_view text) {
 }
 
 void checkTexts(const JsonReader& spec) {
-  const auto require = [&](std::string_view key, std::string_view extra, std::size_t limit, std::string_view help) {
+  const auto require = [&](std::string_view key, std::string_view extra, std::size_t limit,
+                           std::string_view help) {
     const std::string text = spec.stringOr(key, "");
-    if (!text.empty() && !consistsOf(text, extra, limit)) spec.error(key, "'" + text + "' " + std::string(help));
+    if (!text.empty() && !consistsOf(text, extra, limit))
+      spec.error(key, "'" + text + "' " + std::string(help));
   };
   require("prometheusMetricsHost", ":._+-", 64, "is no host; write a name or an address");
-  require("iptablesNATOutgoingInterfaceFilter", ":._+-", 15, "is no interface; write a name, or a prefix and +");
+  require("iptablesNATOutgoingInterfaceFilter", ":._+-", 15,
+          "is no interface; write a name, or a prefix and +");
   for (const std::string_view key : {"wireguardInterfaceName", "wireguardInterfaceNameV6"}) {
     require(key, "_.-", 15, "is no interface name; use 1 to 15 letters, digits, '_', '.' and '-'");
   }
@@ -115,7 +116,8 @@ void checkAddresses(const JsonReader& spec) {
   static_cast<void>(readAddress(spec, "deviceRouteSourceAddress", Family::V4));
   static_cast<void>(readAddress(spec, "deviceRouteSourceAddressIPv6", Family::V6));
   const auto external = readNets(spec, "externalNodesList", NetForm::Loose);
-  if (std::any_of(external.begin(), external.end(), [](const Prefix& net) { return net.family() == Family::V6; })) {
+  if (std::any_of(external.begin(), external.end(),
+                  [](const Prefix& net) { return net.family() == Family::V6; })) {
     spec.error("externalNodesList", "has an IPv6 CIDR; only IPv4 is possible");
   }
 }
@@ -126,8 +128,10 @@ void checkPortLists(const JsonReader& spec) {
   if (nodePorts.size() > kMaxNodePortRanges) {
     spec.error("kubeNodePortRanges", "node port ranges list is too long; at most 7 are allowed");
   }
-  if (std::any_of(nodePorts.begin(), nodePorts.end(), [](const Port& port) { return !port.name.empty(); })) {
-    spec.error("kubeNodePortRanges", "node port ranges should not contain named ports; use numbers");
+  if (std::any_of(nodePorts.begin(), nodePorts.end(),
+                  [](const Port& port) { return !port.name.empty(); })) {
+    spec.error("kubeNodePortRanges",
+               "node port ranges should not contain named ports; use numbers");
   }
   for (const std::string_view key : {"failsafeInboundHostPorts", "failsafeOutboundHostPorts"}) {
     for (const JsonReader& entry : spec.objects(key)) {
@@ -136,7 +140,8 @@ void checkPortLists(const JsonReader& spec) {
       static_cast<void>(entry.integer("port", 0, 65535));
       const std::string net = entry.stringOr("net", "");
       std::string problem;
-      if (!net.empty() && !parseNet(net, NetForm::Loose, problem)) entry.error("net", std::move(problem));
+      if (!net.empty() && !parseNet(net, NetForm::Loose, problem))
+        entry.error("net", std::move(problem));
     }
   }
 }
@@ -157,14 +162,17 @@ std::optional<TableRange> readTableRange(const JsonReader& reader, std::int64_t 
 
 void checkTableRanges(const JsonReader& spec) {
   constexpr std::int64_t kMaxTables = 0xffff;
-  if (const auto range = spec.object("routeTableRange")) static_cast<void>(readTableRange(*range, 250));
+  if (const auto range = spec.object("routeTableRange"))
+    static_cast<void>(readTableRange(*range, 250));
   std::int64_t tables = 0;
   for (const JsonReader& entry : spec.objects("routeTableRanges")) {
     if (const auto range = readTableRange(entry, 0xffffffff)) tables += range->max - range->min + 1;
   }
-  if (tables > kMaxTables) spec.error("routeTableRanges", "targets too many tables; at most 65535 are possible");
+  if (tables > kMaxTables)
+    spec.error("routeTableRanges", "targets too many tables; at most 65535 are possible");
   if (spec.has("routeTableRange") && spec.has("routeTableRanges")) {
-    spec.error("routeTableRange", "routeTableRange and routeTableRanges cannot both be set; keep the second");
+    spec.error("routeTableRange",
+               "routeTableRange and routeTableRanges cannot both be set; keep the second");
   }
 }
 
@@ -174,7 +182,8 @@ void checkHealthTimeouts(const JsonReader& spec) {
     if (!consistsOf(entry.stringOr("name", ""), "_ -", 253)) {
       entry.error("name", "needs letters, digits, '_', '-' or blanks");
     }
-    if (entry.stringOr("timeout", "").starts_with('-')) entry.error("timeout", "Timeout should not be negative");
+    if (entry.stringOr("timeout", "").starts_with('-'))
+      entry.error("timeout", "Timeout should not be negative");
   }
 }
 
@@ -182,7 +191,8 @@ void checkHealthTimeouts(const JsonReader& spec) {
 
 void checkFelixConfiguration(const JsonReader& spec) {
   checkChoices(spec);
-  for (const NumberField& field : kNumberFields) static_cast<void>(spec.integer(field.key, field.min, field.max));
+  for (const NumberField& field : kNumberFields)
+    static_cast<void>(spec.integer(field.key, field.min, field.max));
   checkTexts(spec);
   checkAddresses(spec);
   checkPortLists(spec);

@@ -4,8 +4,9 @@
 
 namespace margay::api {
 
-/// Reports fields of a FelixConfiguration's spec whose values Calico refuses. Fields it does not know are
-/// fine: releases differ, and the resolver of parameters ignores names that it does not know.
+/// Reports fields of a FelixConfiguration's spec whose values Calico refuses. Fields it does not
+/// know are fine: releases differ, and the resolver of parameters ignores names that it does not
+/// know.
 void checkFelixConfiguration(const JsonReader& spec);
 
 }  // namespace margay::api

@@ -17,15 +17,17 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::pair<std::string_view, std::uint8_t>, 6> kProtocols = {{{"TCP", IPPROTO_TCP},
-                                                                                  {"UDP", IPPROTO_UDP},
-                                                                                  {"ICMP", IPPROTO_ICMP},
-                                                                                  {"ICMPv6", IPPROTO_ICMPV6},
-                                                                                  {"SCTP", IPPROTO_SCTP},
-                                                                                  {"UDPLite", IPPROTO_UDPLITE}}};
+constexpr std::array<std::pair<std::string_view, std::uint8_t>, 6> kProtocols = {
+    {{"TCP", IPPROTO_TCP},
+     {"UDP", IPPROTO_UDP},
+     {"ICMP", IPPROTO_ICMP},
+     {"ICMPv6", IPPROTO_ICMPV6},
+     {"SCTP", IPPROTO_SCTP},
+     {"UDPLite", IPPROTO_UDPLITE}}};
 
 bool isDigits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 /// The number that all of `text` is, if it fits.
@@ -33,11 +35,13 @@ template <class Number>
 std::optional<Number> parseDigits(std::string_view text) {
   Number number{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (!isDigits(text) || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (!isDigits(text) || error != std::errc{} || end != text.data() + text.size())
+    return std::nullopt;
   return number;
 }
 
-constexpr std::string_view kPortHelp = "use 1 to 65535, a range \"first:last\", or the name of a container port";
+constexpr std::string_view kPortHelp =
+    "use 1 to 65535, a range \"first:last\", or the name of a container port";
 
 /// One entry of `ports`; the text of the error in `problem`.
 std::optional<Port> parsePort(std::string_view text, std::string& problem) {
@@ -46,11 +50,13 @@ std::optional<Port> parsePort(std::string_view text, std::string& problem) {
     return std::nullopt;
   };
   const std::size_t colon = text.find(':');
-  const bool isRange = colon != std::string_view::npos && isDigits(text.substr(0, colon)) && isDigits(text.substr(colon + 1));
+  const bool isRange = colon != std::string_view::npos && isDigits(text.substr(0, colon)) &&
+                       isDigits(text.substr(colon + 1));
   if (isDigits(text) || isRange) {
     const auto first = parseDigits<std::uint16_t>(text.substr(0, colon));
     const auto last = isRange ? parseDigits<std::uint16_t>(text.substr(colon + 1)) : first;
-    if (!first || !last || *first == 0 || *last == 0) return reject("is no port between 1 and 65535");
+    if (!first || !last || *first == 0 || *last == 0)
+      return reject("is no port between 1 and 65535");
     if (*first > *last) return reject("is a range whose first port is above its last");
     return Port{{*first, *last}, {}};
   }
@@ -69,9 +75,11 @@ std::optional<Port> parsePortEntry(const Json& entry, std::string& problem) {
 }
 
 /// Parses, with the limits of validation.
-std::optional<Selector> parseSelector(const JsonReader& reader, std::string_view key, const std::string& text) {
+std::optional<Selector> parseSelector(const JsonReader& reader, std::string_view key,
+                                      const std::string& text) {
   if (text.size() > kMaxSelectorLength) {
-    reader.error(key, "selector has " + std::to_string(text.size()) + " characters; at most 1024 are allowed");
+    reader.error(key, "selector has " + std::to_string(text.size()) +
+                          " characters; at most 1024 are allowed");
     return std::nullopt;
   }
   auto selector = Selector::parse(text);
@@ -80,10 +88,11 @@ std::optional<Selector> parseSelector(const JsonReader& reader, std::string_view
     return std::nullopt;
   }
   const auto tokens = tokenize(text);
-  const bool longLabel = tokens && std::any_of(tokens->begin(), tokens->end(), [](const Token& token) {
-    return (token.kind == TokenKind::Label || token.kind == TokenKind::Has) &&
-           token.text.size() > kMaxSelectorLabelLength;
-  });
+  const bool longLabel =
+      tokens && std::any_of(tokens->begin(), tokens->end(), [](const Token& token) {
+        return (token.kind == TokenKind::Label || token.kind == TokenKind::Has) &&
+               token.text.size() > kMaxSelectorLabelLength;
+      });
   if (longLabel) {
     reader.error(key, "selector has a label name of more than 512 characters");
     return std::nullopt;
@@ -127,7 +136,10 @@ std::optional<std::uint8_t> readProtocol(const JsonReader& reader, std::string_v
     if (text == name) return number;
   }
   if (const auto number = parseDigits<std::uint8_t>(text); number && *number > 0) return number;
-  reader.error(key, "'" + text + "' is no protocol; use TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite (spelled so) or 1 to 255");
+  reader.error(
+      key,
+      "'" + text +
+          "' is no protocol; use TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite (spelled so) or 1 to 255");
   return std::nullopt;
 }
 
@@ -138,7 +150,8 @@ bool hasPorts(std::uint8_t protocol) {
 std::vector<Port> readPorts(const JsonReader& reader, std::string_view key) {
   const auto entries = reader.entries(key);
   if (entries.size() > kMaxPorts) {
-    reader.error(key, "has " + std::to_string(entries.size()) + " entries; at most 50 are allowed, split the rule");
+    reader.error(key, "has " + std::to_string(entries.size()) +
+                          " entries; at most 50 are allowed, split the rule");
   }
   std::vector<Port> ports;
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -158,7 +171,8 @@ std::optional<Prefix> parseNet(std::string_view text, NetForm form, std::string&
     return std::nullopt;
   };
   const auto written = Prefix::parseAddress(text);
-  if (!written) return reject("is no network; write ADDRESS/LENGTH, for example 10.0.0.0/8 or fd00::/8");
+  if (!written)
+    return reject("is no network; write ADDRESS/LENGTH, for example 10.0.0.0/8 or fd00::/8");
   if (form == NetForm::Cidr && text.find('/') == std::string_view::npos) {
     return reject("has no prefix length; write " + written->str());
   }
@@ -182,13 +196,15 @@ std::vector<Prefix> readNets(const JsonReader& reader, std::string_view key, Net
   return nets;
 }
 
-std::optional<Address> readAddress(const JsonReader& reader, std::string_view key, std::optional<Family> family) {
+std::optional<Address> readAddress(const JsonReader& reader, std::string_view key,
+                                   std::optional<Family> family) {
   const auto text = reader.string(key);
   if (!text || text->empty()) return std::nullopt;
   const auto address = Address::parse(*text);
   if (address && (!family || address->family() == *family)) return address;
   const std::string_view kind = !family ? "IP" : *family == Family::V4 ? "IPv4" : "IPv6";
-  reader.error(key, "'" + *text + "' is no " + std::string(kind) + " address; write it without a prefix length");
+  reader.error(key, "'" + *text + "' is no " + std::string(kind) +
+                        " address; write it without a prefix length");
   return std::nullopt;
 }
 

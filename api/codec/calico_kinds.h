@@ -9,8 +9,8 @@
 #include "api/model/labels.h"
 #include "api/model/object.h"
 
-/// One decoder a kind. The metadata has been read and validated; what is wrong with the rest goes to the
-/// reader's errors. Values are only meaningful when there were no errors.
+/// One decoder a kind. The metadata has been read and validated; what is wrong with the rest goes
+/// to the reader's errors. Values are only meaningful when there were no errors.
 namespace margay::api {
 
 struct CalicoObject {

@@ -19,7 +19,8 @@ void readTypes(const JsonReader& spec, Policy& policy) {
       continue;
     }
     bool& applies = types[i] == "Ingress" ? policy.appliesToIngress : policy.appliesToEgress;
-    if (applies) spec.error("types", i, "'" + types[i] + "' type specified more than once; remove one");
+    if (applies)
+      spec.error("types", i, "'" + types[i] + "' type specified more than once; remove one");
     applies = true;
   }
   if (!types.empty()) return;
@@ -32,7 +33,8 @@ void checkPerformanceHints(const JsonReader& spec) {
   std::set<std::string> seen;
   for (std::size_t i = 0; i < hints.size(); ++i) {
     if (hints[i] != "AssumeNeededOnEveryNode") {
-      spec.error("performanceHints", i, "'" + hints[i] + "' is no hint; use AssumeNeededOnEveryNode");
+      spec.error("performanceHints", i,
+                 "'" + hints[i] + "' is no hint; use AssumeNeededOnEveryNode");
     } else if (!seen.insert(hints[i]).second) {
       spec.error("performanceHints", i, "is specified more than once; remove one");
     }
@@ -69,7 +71,8 @@ void checkHostEndpointOptions(const JsonReader& spec, const Policy& policy) {
     spec.error("types", "preDNAT policy cannot have 'Egress' type; remove it");
   }
   if (!policy.applyOnForward && (policy.preDnat || policy.doNotTrack)) {
-    spec.error("applyOnForward", "applyOnForward must be true if either preDNAT or doNotTrack is true");
+    spec.error("applyOnForward",
+               "applyOnForward must be true if either preDNAT or doNotTrack is true");
   }
 }
 
@@ -104,11 +107,13 @@ void checkBuiltInTier(const JsonReader& spec, const Tier& tier) {
   for (const BuiltInTier& builtIn : kBuiltInTiers) {
     if (tier.name != builtIn.name) continue;
     if (tier.order != builtIn.order) {
-      spec.error("order", tier.name + " tier order must be " + std::to_string(static_cast<long>(builtIn.order)));
+      spec.error("order", tier.name + " tier order must be " +
+                              std::to_string(static_cast<long>(builtIn.order)));
     }
     if (builtIn.defaultAction && tier.defaultAction != *builtIn.defaultAction) {
-      spec.error("defaultAction", "The '" + tier.name + "' tier must have default action '" +
-                                      (*builtIn.defaultAction == TierDefault::Deny ? "Deny'" : "Pass'"));
+      spec.error("defaultAction",
+                 "The '" + tier.name + "' tier must have default action '" +
+                     (*builtIn.defaultAction == TierDefault::Deny ? "Deny'" : "Pass'"));
     }
   }
 }
@@ -116,20 +121,23 @@ void checkBuiltInTier(const JsonReader& spec, const Tier& tier) {
 }  // namespace
 
 std::optional<Value> decodeNetworkPolicy(const CalicoObject& object) {
-  object.spec.onlyFields({"tier", "order", "selector", "serviceAccountSelector", "types", "ingress", "egress",
-                          "performanceHints"});
+  object.spec.onlyFields({"tier", "order", "selector", "serviceAccountSelector", "types", "ingress",
+                          "egress", "performanceHints"});
   return std::make_shared<const Policy>(readNetworkPolicy(object));
 }
 
 std::optional<Value> decodeGlobalNetworkPolicy(const CalicoObject& object) {
-  object.spec.onlyFields({"tier", "order", "selector", "serviceAccountSelector", "namespaceSelector", "types", "ingress",
-                          "egress", "performanceHints", "doNotTrack", "preDNAT", "applyOnForward"});
+  object.spec.onlyFields({"tier", "order", "selector", "serviceAccountSelector",
+                          "namespaceSelector", "types", "ingress", "egress", "performanceHints",
+                          "doNotTrack", "preDNAT", "applyOnForward"});
   return std::make_shared<const Policy>(readGlobalNetworkPolicy(object));
 }
 
 std::optional<Value> decodeStagedPolicy(const CalicoObject& object) {
-  object.warnings->push_back(object.kindName + " " + object.name + " is staged: it is not enforced");
-  const std::string action = readChoice(object.spec, "stagedAction", {"Set", "Delete", "Learn", "Ignore"}, "Set");
+  object.warnings->push_back(object.kindName + " " + object.name +
+                             " is staged: it is not enforced");
+  const std::string action =
+      readChoice(object.spec, "stagedAction", {"Set", "Delete", "Learn", "Ignore"}, "Set");
   if (object.kindName == "StagedKubernetesNetworkPolicy") return std::nullopt;
   if (action == "Delete") {
     for (const std::string& key : object.spec.keys()) {
@@ -139,8 +147,9 @@ std::optional<Value> decodeStagedPolicy(const CalicoObject& object) {
     }
     return std::nullopt;
   }
-  object.spec.onlyFields({"stagedAction", "tier", "order", "selector", "serviceAccountSelector", "namespaceSelector",
-                          "types", "ingress", "egress", "performanceHints", "doNotTrack", "preDNAT", "applyOnForward"});
+  object.spec.onlyFields({"stagedAction", "tier", "order", "selector", "serviceAccountSelector",
+                          "namespaceSelector", "types", "ingress", "egress", "performanceHints",
+                          "doNotTrack", "preDNAT", "applyOnForward"});
   static_cast<void>(object.kindName == "StagedNetworkPolicy" ? readNetworkPolicy(object)
                                                              : readGlobalNetworkPolicy(object));
   return std::nullopt;
@@ -151,8 +160,9 @@ std::optional<Value> decodeTier(const CalicoObject& object) {
   Tier tier;
   tier.name = object.name;
   tier.order = object.spec.number("order").value_or(kDefaultTierOrder);
-  tier.defaultAction = readChoice(object.spec, "defaultAction", {"Deny", "Pass"}, "Deny") == "Pass" ? TierDefault::Pass
-                                                                                                  : TierDefault::Deny;
+  tier.defaultAction = readChoice(object.spec, "defaultAction", {"Deny", "Pass"}, "Deny") == "Pass"
+                           ? TierDefault::Pass
+                           : TierDefault::Deny;
   checkBuiltInTier(object.spec, tier);
   return std::make_shared<const Tier>(std::move(tier));
 }
@@ -162,8 +172,10 @@ std::optional<Value> decodeProfile(const CalicoObject& object) {
   Profile profile;
   profile.name = object.name;
   profile.labelsToApply = Labels(readLabels(object.spec, "labelsToApply"));
-  profile.ingress = readRules(object.spec, "ingress", {RuleOwner::Profile, PolicyDirection::Ingress, {}});
-  profile.egress = readRules(object.spec, "egress", {RuleOwner::Profile, PolicyDirection::Egress, {}});
+  profile.ingress =
+      readRules(object.spec, "ingress", {RuleOwner::Profile, PolicyDirection::Ingress, {}});
+  profile.egress =
+      readRules(object.spec, "egress", {RuleOwner::Profile, PolicyDirection::Egress, {}});
   return std::make_shared<const Profile>(std::move(profile));
 }
 

@@ -14,25 +14,36 @@ void sortUnique(std::vector<Prefix>& nets) {
   nets.erase(std::unique(nets.begin(), nets.end()), nets.end());
 }
 
-Prefix prefixOf(const char* text) { return *Prefix::parseNetwork(text); }
+Prefix prefixOf(const char* text) {
+  return *Prefix::parseNetwork(text);
+}
 
-bool overlaps(const Prefix& a, const Prefix& b) { return a.contains(b) || b.contains(a); }
+bool overlaps(const Prefix& a, const Prefix& b) {
+  return a.contains(b) || b.contains(a);
+}
 
 void checkPoolRange(const JsonReader& spec, const IPPool& pool) {
   if (pool.cidr.family() == Family::V4 && overlaps(pool.cidr, prefixOf("169.254.0.0/16"))) {
-    spec.error("cidr", "IP pool range overlaps with IPv4 Link Local range 169.254.0.0/16; use another range");
+    spec.error(
+        "cidr",
+        "IP pool range overlaps with IPv4 Link Local range 169.254.0.0/16; use another range");
   }
   if (pool.cidr.family() == Family::V6 && overlaps(pool.cidr, prefixOf("fe80::/10"))) {
-    spec.error("cidr", "IP pool range overlaps with IPv6 Link Local range fe80::/10; use another range");
+    spec.error("cidr",
+               "IP pool range overlaps with IPv6 Link Local range fe80::/10; use another range");
   }
   const bool isV4 = pool.cidr.family() == Family::V4;
   const int smallest = isV4 ? 20 : 116;
   const int largest = isV4 ? 32 : 128;
   if (pool.blockSize < smallest || pool.blockSize > largest) {
-    spec.error("blockSize", "must be " + std::to_string(smallest) + " to " + std::to_string(largest) + " for this family");
+    spec.error("blockSize", "must be " + std::to_string(smallest) + " to " +
+                                std::to_string(largest) + " for this family");
   } else if (!pool.disabled && pool.cidr.length > pool.blockSize) {
-    spec.error("cidr", "IP pool size is too small for use with Calico IPAM. It must be equal to or greater than the block "
-                       "size; use a shorter prefix than /" + std::to_string(pool.blockSize + 1));
+    spec.error("cidr",
+               "IP pool size is too small for use with Calico IPAM. It must be equal to or greater "
+               "than the block "
+               "size; use a shorter prefix than /" +
+                   std::to_string(pool.blockSize + 1));
   }
 }
 
@@ -42,20 +53,25 @@ void checkPoolUses(const JsonReader& spec, const IPPool& pool) {
   const bool isLoadBalancer = std::find(uses.begin(), uses.end(), "LoadBalancer") != uses.end();
   for (std::size_t i = 0; i < uses.size(); ++i) {
     if (uses[i] != "Workload" && uses[i] != "Tunnel" && uses[i] != "LoadBalancer") {
-      spec.error("allowedUses", i, "unknown use: " + uses[i] + "; use Workload, Tunnel or LoadBalancer");
+      spec.error("allowedUses", i,
+                 "unknown use: " + uses[i] + "; use Workload, Tunnel or LoadBalancer");
     } else if (isLoadBalancer && uses[i] != "LoadBalancer") {
-      spec.error("allowedUses", i, "LoadBalancer cannot be combined with Workload or Tunnel; use two pools");
+      spec.error("allowedUses", i,
+                 "LoadBalancer cannot be combined with Workload or Tunnel; use two pools");
     }
   }
   const bool tunnels = pool.ipipMode != "Never" || pool.vxlanMode != "Never";
   if (isLoadBalancer && tunnels) {
-    spec.error("allowedUses", "LoadBalancer IP pool cannot have IPIP or VXLAN enabled; set both modes to Never");
+    spec.error("allowedUses",
+               "LoadBalancer IP pool cannot have IPIP or VXLAN enabled; set both modes to Never");
   }
   if (isLoadBalancer && spec.boolean("disableBGPExport").value_or(false)) {
-    spec.error("disableBGPExport", "IP pool with allowed use LoadBalancer must be exported; remove the field");
+    spec.error("disableBGPExport",
+               "IP pool with allowed use LoadBalancer must be exported; remove the field");
   }
   if (isLoadBalancer && pool.nodeSelector != "all()") {
-    spec.error("nodeSelector", "IP pool with allowed use LoadBalancer must have node selector set to all()");
+    spec.error("nodeSelector",
+               "IP pool with allowed use LoadBalancer must have node selector set to all()");
   }
 }
 
@@ -67,11 +83,13 @@ void checkPoolModes(const JsonReader& spec, const IPPool& pool) {
     spec.error("ipipMode", "IPIP is not supported on IPv6 pools; set it to Never");
   }
   if (spec.has("ipip")) spec.error("ipip", "cannot be set; use ipipMode");
-  if (spec.boolean("nat-outgoing").value_or(false)) spec.error("nat-outgoing", "cannot be set; use natOutgoing");
+  if (spec.boolean("nat-outgoing").value_or(false))
+    spec.error("nat-outgoing", "cannot be set; use natOutgoing");
 }
 
 /// An address with an optional length, host bits kept.
-std::optional<Prefix> readInterfaceAddress(const JsonReader& reader, std::string_view key, Family family) {
+std::optional<Prefix> readInterfaceAddress(const JsonReader& reader, std::string_view key,
+                                           Family family) {
   const auto text = reader.string(key);
   if (!text || text->empty()) return std::nullopt;
   const auto address = Prefix::parseAddress(*text);
@@ -84,7 +102,8 @@ std::optional<Prefix> readInterfaceAddress(const JsonReader& reader, std::string
 void readBgp(const JsonReader& spec, Node& node) {
   const auto bgp = spec.object("bgp");
   if (!bgp) return;
-  bgp->onlyFields({"asNumber", "ipv4Address", "ipv6Address", "ipv4IPIPTunnelAddr", "routeReflectorClusterID"});
+  bgp->onlyFields(
+      {"asNumber", "ipv4Address", "ipv6Address", "ipv4IPIPTunnelAddr", "routeReflectorClusterID"});
   if (bgp->keys().empty()) bgp->error("spec.bgp should not be empty; set ipv4Address or remove it");
   node.bgpAddress4 = readInterfaceAddress(*bgp, "ipv4Address", Family::V4);
   node.bgpAddress6 = readInterfaceAddress(*bgp, "ipv6Address", Family::V6);
@@ -95,7 +114,8 @@ void readBgp(const JsonReader& spec, Node& node) {
 void readNodeAddresses(const JsonReader& spec, Node& node) {
   for (const JsonReader& entry : spec.objects("addresses")) {
     entry.onlyFields({"address", "type"});
-    const std::string type = readChoice(entry, "type", {"CalicoNodeIP", "InternalIP", "ExternalIP"}, "");
+    const std::string type =
+        readChoice(entry, "type", {"CalicoNodeIP", "InternalIP", "ExternalIP"}, "");
     const std::string text = entry.stringOr("address", "");
     std::string problem;
     const auto net = parseNet(text, NetForm::Loose, problem);
@@ -119,7 +139,8 @@ std::optional<Value> decodeNetworkSet(const CalicoObject& object) {
   LabelMap labels = object.labels;
   for (const auto& [key, value] : labels) {
     if (key == kNamespaceLabel) {
-      object.metadata.error("labels", "projectcalico.org/namespace is not a valid label name; the namespace sets it");
+      object.metadata.error(
+          "labels", "projectcalico.org/namespace is not a valid label name; the namespace sets it");
     }
   }
   if (!object.ns.empty()) labels.emplace_back(kNamespaceLabel, object.ns);
@@ -129,8 +150,9 @@ std::optional<Value> decodeNetworkSet(const CalicoObject& object) {
 
 std::optional<Value> decodeIPPool(const CalicoObject& object) {
   const JsonReader& spec = object.spec;
-  spec.onlyFields({"cidr", "vxlanMode", "ipipMode", "natOutgoing", "disabled", "disableBGPExport", "blockSize",
-                   "nodeSelector", "namespaceSelector", "ipip", "nat-outgoing", "allowedUses", "assignmentMode"});
+  spec.onlyFields({"cidr", "vxlanMode", "ipipMode", "natOutgoing", "disabled", "disableBGPExport",
+                   "blockSize", "nodeSelector", "namespaceSelector", "ipip", "nat-outgoing",
+                   "allowedUses", "assignmentMode"});
   IPPool pool;
   pool.name = object.name;
   const auto text = spec.string("cidr");
@@ -163,7 +185,8 @@ std::optional<Value> decodeIPPool(const CalicoObject& object) {
 
 std::optional<Value> decodeNode(const CalicoObject& object) {
   object.spec.onlyFields({"bgp", "ipv4VXLANTunnelAddr", "vxlanTunnelMACAddr", "ipv6VXLANTunnelAddr",
-                          "vxlanTunnelMACAddrV6", "orchRefs", "wireguard", "addresses", "interfaces"});
+                          "vxlanTunnelMACAddrV6", "orchRefs", "wireguard", "addresses",
+                          "interfaces"});
   Node node;
   node.name = object.name;
   node.labels = Labels(object.labels);
@@ -176,12 +199,14 @@ std::optional<Value> decodeNode(const CalicoObject& object) {
     static_cast<void>(readAddress(*wireguard, "interfaceIPv4Address", Family::V4));
     static_cast<void>(readAddress(*wireguard, "interfaceIPv6Address", Family::V6));
   }
-  if (const auto status = object.root.object("status")) node.podCidrs = readNets(*status, "podCIDRs", NetForm::Loose);
+  if (const auto status = object.root.object("status"))
+    node.podCidrs = readNets(*status, "podCIDRs", NetForm::Loose);
   return std::make_shared<const Node>(std::move(node));
 }
 
 std::optional<Value> decodeClusterInformation(const CalicoObject& object) {
-  object.spec.onlyFields({"clusterGUID", "clusterType", "calicoVersion", "datastoreReady", "variant"});
+  object.spec.onlyFields(
+      {"clusterGUID", "clusterType", "calicoVersion", "datastoreReady", "variant"});
   ClusterInformation information;
   information.name = object.name;
   information.clusterGuid = object.spec.stringOr("clusterGUID", "");

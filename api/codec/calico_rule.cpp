@@ -17,8 +17,10 @@ std::optional<IcmpFields> readIcmp(const JsonReader& rule, std::string_view key)
   if (!reader) return std::nullopt;
   reader->onlyFields({"type", "code"});
   IcmpFields icmp;
-  if (const auto type = reader->integer("type", 0, 254)) icmp.type = static_cast<std::uint8_t>(*type);
-  if (const auto code = reader->integer("code", 0, 255)) icmp.code = static_cast<std::uint8_t>(*code);
+  if (const auto type = reader->integer("type", 0, 254))
+    icmp.type = static_cast<std::uint8_t>(*type);
+  if (const auto code = reader->integer("code", 0, 255))
+    icmp.code = static_cast<std::uint8_t>(*code);
   if (icmp.code && !reader->has("type")) {
     reader->error("code", "ICMP code specified without an ICMP type; add the type");
   }
@@ -44,7 +46,8 @@ std::optional<ServiceRef> readService(const JsonReader& end, const RuleContext& 
 /// A rule that matches the addresses of a service leaves nothing else to say about them.
 void checkService(const JsonReader& end, const EntityRule& rule) {
   const auto refuse = [&](std::string_view what) {
-    end.error("services", "cannot specify " + std::string(what) + " and services on the same rule; use two rules");
+    end.error("services", "cannot specify " + std::string(what) +
+                              " and services on the same rule; use two rules");
   };
   if (!rule.namespaceSelector.empty()) refuse("namespaceSelector");
   if (!rule.selector.empty() || !rule.notSelector.empty()) refuse("selector/notSelector");
@@ -58,7 +61,8 @@ void readServiceAccounts(const JsonReader& end, EntityRule& rule) {
   reader->onlyFields({"names", "selector"});
   rule.serviceAccountNames = reader->strings("names");
   for (std::size_t i = 0; i < rule.serviceAccountNames.size(); ++i) {
-    if (auto problem = nameProblem(rule.serviceAccountNames[i])) reader->error("names", i, std::move(*problem));
+    if (auto problem = nameProblem(rule.serviceAccountNames[i]))
+      reader->error("names", i, std::move(*problem));
   }
   rule.serviceAccountSelector = readPlainSelector(*reader, "selector");
 }
@@ -66,7 +70,8 @@ void readServiceAccounts(const JsonReader& end, EntityRule& rule) {
 std::vector<Prefix> readRuleNets(const JsonReader& end, std::string_view key) {
   std::vector<Prefix> nets = readNets(end, key, NetForm::Cidr);
   if (nets.size() > kMaxNets) {
-    end.error(key, "has " + std::to_string(nets.size()) + " entries; at most 256 are allowed, use a NetworkSet");
+    end.error(key, "has " + std::to_string(nets.size()) +
+                       " entries; at most 256 are allowed, use a NetworkSet");
   }
   return nets;
 }
@@ -75,12 +80,14 @@ EntityRule readEnd(const JsonReader& rule, std::string_view key, const RuleConte
   const auto reader = rule.object(key);
   EntityRule end;
   if (!reader) return end;
-  reader->onlyFields({"nets", "notNets", "selector", "notSelector", "namespaceSelector", "services", "ports", "notPorts",
-                      "serviceAccounts"});
+  reader->onlyFields({"nets", "notNets", "selector", "notSelector", "namespaceSelector", "services",
+                      "ports", "notPorts", "serviceAccounts"});
   end.nets = readRuleNets(*reader, "nets");
   end.notNets = readRuleNets(*reader, "notNets");
   for (const Prefix& net : end.notNets) {
-    if (net.length == 0) reader->error("notNets", net.str() + " excludes everything, so the rule matches nothing; remove it");
+    if (net.length == 0)
+      reader->error("notNets",
+                    net.str() + " excludes everything, so the rule matches nothing; remove it");
   }
   end.selector = readSelector(*reader, "selector");
   end.notSelector = readPlainSelector(*reader, "notSelector");
@@ -117,8 +124,9 @@ void checkIcmp(const JsonReader& reader, const PolicyRule& rule) {
     if (!rule.ipVersion || !isIcmp(protocol)) continue;
     const Family needed = protocol == IPPROTO_ICMP ? Family::V4 : Family::V6;
     if (*rule.ipVersion == needed) continue;
-    reader.error("ipVersion", needed == Family::V4 ? "must set ipVersion to 4 with protocol ICMP"
-                                                   : "must set ipVersion to 6 with protocol ICMPv6");
+    reader.error("ipVersion", needed == Family::V4
+                                  ? "must set ipVersion to 4 with protocol ICMP"
+                                  : "must set ipVersion to 6 with protocol ICMPv6");
   }
 }
 
@@ -132,12 +140,14 @@ void checkFamilies(const JsonReader& reader, const PolicyRule& rule) {
       {"destination.notNets", &rule.destination.notNets}};
   for (const auto& [field, nets] : lists) {
     const auto has = [list = nets](Family family) {
-      return std::any_of(list->begin(), list->end(), [&](const Prefix& net) { return net.family() == family; });
+      return std::any_of(list->begin(), list->end(),
+                         [&](const Prefix& net) { return net.family() == family; });
     };
     for (const Family family : {Family::V4, Family::V6}) {
       if (!has(family)) continue;
       if (rule.ipVersion && *rule.ipVersion != family) {
-        reader.error(field, "rule IP version doesn't match CIDR version; change ipVersion or the net");
+        reader.error(field,
+                     "rule IP version doesn't match CIDR version; change ipVersion or the net");
       }
       if (seen && *seen != family) {
         reader.error(field, "rule contains both IPv4 and IPv6 CIDRs; use one rule for each");
@@ -147,14 +157,18 @@ void checkFamilies(const JsonReader& reader, const PolicyRule& rule) {
   }
 }
 
-void checkServiceEnds(const JsonReader& reader, const PolicyRule& rule, const RuleContext& context) {
-  if (rule.destination.services && (!rule.destination.ports.empty() || !rule.destination.notPorts.empty())) {
+void checkServiceEnds(const JsonReader& reader, const PolicyRule& rule,
+                      const RuleContext& context) {
+  if (rule.destination.services &&
+      (!rule.destination.ports.empty() || !rule.destination.notPorts.empty())) {
     reader.error("destination.ports",
-                 "ports and notPorts cannot be specified with services: the ports of the service's endpoints count");
+                 "ports and notPorts cannot be specified with services: the ports of the service's "
+                 "endpoints count");
   }
   if (context.owner == RuleOwner::Profile) return;
   if (context.direction == PolicyDirection::Ingress && rule.destination.services) {
-    reader.error("destination.services", "not allowed in ingress rule destination; only in the source");
+    reader.error("destination.services",
+                 "not allowed in ingress rule destination; only in the source");
   }
   if (context.direction == PolicyDirection::Egress && rule.source.services) {
     reader.error("source.services", "not allowed in egress rule source; only in the destination");
@@ -164,15 +178,16 @@ void checkServiceEnds(const JsonReader& reader, const PolicyRule& rule, const Ru
 RuleAction readAction(const JsonReader& reader) {
   const std::size_t before = reader.errorCount();
   const std::string text = readChoice(reader, "action", {"Allow", "Deny", "Log", "Pass"}, "");
-  if (text.empty() && reader.errorCount() == before) reader.error("action", "is missing; use Allow, Deny, Log or Pass");
+  if (text.empty() && reader.errorCount() == before)
+    reader.error("action", "is missing; use Allow, Deny, Log or Pass");
   if (text == "Allow") return RuleAction::Allow;
   if (text == "Log") return RuleAction::Log;
   return text == "Pass" ? RuleAction::Pass : RuleAction::Deny;
 }
 
 PolicyRule readRule(const JsonReader& reader, const RuleContext& context) {
-  reader.onlyFields({"action", "ipVersion", "protocol", "notProtocol", "icmp", "notICMP", "source", "destination", "http",
-                     "metadata"});
+  reader.onlyFields({"action", "ipVersion", "protocol", "notProtocol", "icmp", "notICMP", "source",
+                     "destination", "http", "metadata"});
   PolicyRule rule;
   rule.action = readAction(reader);
   if (const auto version = reader.integer("ipVersion", 4, 6)) {
@@ -186,7 +201,9 @@ PolicyRule readRule(const JsonReader& reader, const RuleContext& context) {
   rule.source = readEnd(reader, "source", context);
   rule.destination = readEnd(reader, "destination", context);
   if (reader.has("http")) {
-    reader.error("http", "HTTP matches are not supported: packets alone cannot tell; remove the match or the rule");
+    reader.error(
+        "http",
+        "HTTP matches are not supported: packets alone cannot tell; remove the match or the rule");
   }
   if (const auto metadata = reader.object("metadata")) {
     metadata->onlyFields({"annotations"});
@@ -201,10 +218,12 @@ PolicyRule readRule(const JsonReader& reader, const RuleContext& context) {
 
 }  // namespace
 
-std::vector<PolicyRule> readRules(const JsonReader& spec, std::string_view key, const RuleContext& context) {
+std::vector<PolicyRule> readRules(const JsonReader& spec, std::string_view key,
+                                  const RuleContext& context) {
   const auto readers = spec.objects(key);
   if (readers.size() > kMaxRules) {
-    spec.error(key, "has " + std::to_string(readers.size()) + " rules; at most 1024 are allowed, split the policy");
+    spec.error(key, "has " + std::to_string(readers.size()) +
+                        " rules; at most 1024 are allowed, split the policy");
   }
   std::vector<PolicyRule> rules;
   rules.reserve(readers.size());

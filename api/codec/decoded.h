@@ -15,8 +15,8 @@ struct FieldError {
   auto operator<=>(const FieldError&) const = default;
 };
 
-/// A document after decoding, defaults and validation. `value` is set only when `errors` is empty, and even
-/// then not for kinds that are accepted and have no effect.
+/// A document after decoding, defaults and validation. `value` is set only when `errors` is empty,
+/// and even then not for kinds that are accepted and have no effect.
 struct Decoded {
   ObjectKey key;         ///< kind Unknown when it is none of ours
   std::string kindName;  ///< as written

@@ -36,8 +36,12 @@ std::string indexed(const std::string& path, std::size_t index) {
 
 }  // namespace
 
-JsonReader::JsonReader(const Json& document, std::vector<FieldError>& errors, UnknownFields unknown, std::string path)
-    : value_(document.is_object() ? &document : nullptr), path_(std::move(path)), errors_(&errors), unknown_(unknown) {
+JsonReader::JsonReader(const Json& document, std::vector<FieldError>& errors, UnknownFields unknown,
+                       std::string path)
+    : value_(document.is_object() ? &document : nullptr),
+      path_(std::move(path)),
+      errors_(&errors),
+      unknown_(unknown) {
   if (value_ == nullptr) wrongType(path_, "an object", document);
 }
 
@@ -47,7 +51,9 @@ const Json* JsonReader::raw(std::string_view key) const {
   return found == value_->end() || found->is_null() ? nullptr : &*found;
 }
 
-bool JsonReader::has(std::string_view key) const { return raw(key) != nullptr; }
+bool JsonReader::has(std::string_view key) const {
+  return raw(key) != nullptr;
+}
 
 std::optional<std::string> JsonReader::string(std::string_view key) const {
   const Json* value = raw(key);
@@ -70,7 +76,8 @@ std::optional<bool> JsonReader::boolean(std::string_view key) const {
   return std::nullopt;
 }
 
-std::optional<std::int64_t> JsonReader::integer(std::string_view key, std::int64_t min, std::int64_t max) const {
+std::optional<std::int64_t> JsonReader::integer(std::string_view key, std::int64_t min,
+                                                std::int64_t max) const {
   const Json* value = raw(key);
   if (value == nullptr) return std::nullopt;
   const auto number = wholeNumber(*value);
@@ -79,8 +86,8 @@ std::optional<std::int64_t> JsonReader::integer(std::string_view key, std::int64
     return std::nullopt;
   }
   if (*number < min || *number > max) {
-    error(key, value->dump() + " is out of range; use a whole number from " + std::to_string(min) + " to " +
-                   std::to_string(max));
+    error(key, value->dump() + " is out of range; use a whole number from " + std::to_string(min) +
+                   " to " + std::to_string(max));
     return std::nullopt;
   }
   return number;
@@ -140,7 +147,8 @@ LabelMap JsonReader::stringMap(std::string_view key) const {
     if (const auto* text = entry.get_ptr<const std::string*>()) {
       pairs.emplace_back(name, *text);
     } else {
-      wrongType(path(key) + "." + name, "a string (numbers and booleans need quotes in YAML)", entry);
+      wrongType(path(key) + "." + name, "a string (numbers and booleans need quotes in YAML)",
+                entry);
     }
   }
   return pairs;
@@ -188,7 +196,9 @@ void JsonReader::onlyFields(std::initializer_list<std::string_view> known) const
   }
 }
 
-void JsonReader::error(std::string reason) const { errors_->push_back({path_, std::move(reason)}); }
+void JsonReader::error(std::string reason) const {
+  errors_->push_back({path_, std::move(reason)});
+}
 
 void JsonReader::error(std::string_view key, std::string reason) const {
   errors_->push_back({path(key), std::move(reason)});
@@ -208,7 +218,8 @@ std::string JsonReader::path(std::string_view key) const {
 }
 
 void JsonReader::wrongType(std::string path, std::string_view expected, const Json& found) const {
-  errors_->push_back({std::move(path), "expected " + std::string(expected) + ", found " + std::string(typeText(found))});
+  errors_->push_back({std::move(path), "expected " + std::string(expected) + ", found " +
+                                           std::string(typeText(found))});
 }
 
 }  // namespace margay::api

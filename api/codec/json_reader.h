@@ -16,13 +16,14 @@ namespace margay::api {
 
 enum class UnknownFields : std::uint8_t { Ignored, Errors };
 
-/// Reads one JSON object whose place in the document is known, so that every error names its field. A
-/// field that is null counts as absent. A field of the wrong type is reported to `errors` and then counts
-/// as absent too. Never throws. It refers to the document and to `errors`, which must outlive it; copies
-/// are cheap. One thread.
+/// Reads one JSON object whose place in the document is known, so that every error names its field.
+/// A field that is null counts as absent. A field of the wrong type is reported to `errors` and
+/// then counts as absent too. Never throws. It refers to the document and to `errors`, which must
+/// outlive it; copies are cheap. One thread.
 class JsonReader {
  public:
-  /// The top of a document, or the object at `path`; what is no object is an error and reads as an empty one.
+  /// The top of a document, or the object at `path`; what is no object is an error and reads as an
+  /// empty one.
   JsonReader(const nlohmann::json& document, std::vector<FieldError>& errors,
              UnknownFields unknown = UnknownFields::Ignored, std::string path = {});
 
@@ -63,7 +64,8 @@ class JsonReader {
   [[nodiscard]] std::string path(std::string_view key) const;
 
  private:
-  JsonReader(const nlohmann::json* value, std::string path, std::vector<FieldError>* errors, UnknownFields unknown)
+  JsonReader(const nlohmann::json* value, std::string path, std::vector<FieldError>* errors,
+             UnknownFields unknown)
       : value_(value), path_(std::move(path)), errors_(errors), unknown_(unknown) {}
   /// The array at `key`; null pointer when absent or no array.
   [[nodiscard]] const nlohmann::json* array(std::string_view key) const;

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-/// The spellings that Kubernetes and Calico allow. Those that return text say what is wrong and how to mend
-/// it; no value means that the text is fine. Pure; O(length).
+/// The spellings that Kubernetes and Calico allow. Those that return text say what is wrong and how
+/// to mend it; no value means that the text is fine. Pure; O(length).
 namespace margay::api {
 
 /// Lower-case letters, digits and '-', letters or digits at both ends. Any length.
@@ -15,7 +15,8 @@ namespace margay::api {
 
 /// A DNS subdomain of at most 253 characters.
 [[nodiscard]] std::optional<std::string> nameProblem(std::string_view name);
-/// As `nameProblem`, but upper case and '_' are fine too: profiles of older tools are called PROF_A.
+/// As `nameProblem`, but upper case and '_' are fine too: profiles of older tools are called
+/// PROF_A.
 [[nodiscard]] std::optional<std::string> profileNameProblem(std::string_view name);
 /// LABEL, LABEL.LABEL, or knp.default. or ossg.default. with any name behind it.
 [[nodiscard]] std::optional<std::string> networkPolicyNameProblem(std::string_view name);

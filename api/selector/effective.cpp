@@ -11,7 +11,8 @@ constexpr std::string_view kHasServiceAccount = "has(projectcalico.org/serviceac
 constexpr std::string_view kNothing = "has(all) && !has(all)";
 
 void replaceAll(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+  for (std::size_t at = text.find(from); at != std::string::npos;
+       at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);
   }
 }
@@ -63,9 +64,11 @@ std::string serviceAccountPart(const EntityRule& end) {
 std::string positiveText(const EntityRule& end, std::string_view policyNamespace) {
   const std::string accounts = serviceAccountPart(end);
   std::string text = accounts.empty() ? end.selector : accounts;
-  if (!accounts.empty() && !end.selector.empty()) text = "(" + accounts + ") && (" + end.selector + ")";
+  if (!accounts.empty() && !end.selector.empty())
+    text = "(" + accounts + ") && (" + end.selector + ")";
   const std::string namespaces = namespacePart(end, policyNamespace);
-  const bool restricts = !text.empty() || !end.notSelector.empty() || !end.namespaceSelector.empty();
+  const bool restricts =
+      !text.empty() || !end.notSelector.empty() || !end.namespaceSelector.empty();
   if (namespaces.empty() || !restricts) return text;
   return text.empty() ? namespaces : "(" + namespaces + ") && (" + text + ")";
 }
@@ -76,14 +79,16 @@ Selector policySelector(const Policy& policy) {
   std::string text = policy.selector;
   if (!policy.ns.empty()) {
     text = both(std::move(text), inNamespace(policy.ns.view()));
-    return parsed(both(std::move(text), prefixed(policy.serviceAccountSelector, kServiceAccountLabelPrefix)));
+    return parsed(
+        both(std::move(text), prefixed(policy.serviceAccountSelector, kServiceAccountLabelPrefix)));
   }
   if (!policy.namespaceSelector.empty()) {
     text = both(std::move(text), prefixed(policy.namespaceSelector, kNamespaceLabelPrefix));
     replaceAll(text, "all()", kHasNamespace);
   }
   if (!policy.serviceAccountSelector.empty()) {
-    text = both(std::move(text), prefixed(policy.serviceAccountSelector, kServiceAccountLabelPrefix));
+    text =
+        both(std::move(text), prefixed(policy.serviceAccountSelector, kServiceAccountLabelPrefix));
     replaceAll(text, "all()", kHasServiceAccount);
   }
   return parsed(text);
@@ -96,7 +101,8 @@ RuleSelectors ruleSelectors(const EntityRule& end, std::string_view policyNamesp
     return {.positive = std::nullopt, .negative = parsed(end.notSelector)};
   }
   if (end.notSelector.empty()) return {.positive = parsed(positive), .negative = std::nullopt};
-  return {.positive = parsed("(" + positive + ") && (!(" + end.notSelector + "))"), .negative = std::nullopt};
+  return {.positive = parsed("(" + positive + ") && (!(" + end.notSelector + "))"),
+          .negative = std::nullopt};
 }
 
 std::optional<Selector> ruleSelector(const EntityRule& end, std::string_view policyNamespace) {

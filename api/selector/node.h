@@ -29,8 +29,8 @@ struct SelectorNode {
   std::size_t depth = 0;  ///< nested operators below this one
   std::string label;
   std::string value;
-  std::vector<std::string> values;      ///< In, NotIn: sorted, unique
-  std::vector<SelectorNode> operands;   ///< Not: one; And, Or: two or more
+  std::vector<std::string> values;     ///< In, NotIn: sorted, unique
+  std::vector<SelectorNode> operands;  ///< Not: one; And, Or: two or more
 };
 
 }  // namespace margay::api

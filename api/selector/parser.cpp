@@ -20,7 +20,8 @@ class Parser {
     if (next_->kind == TokenKind::End) return SelectorNode{};
     auto node = expression();
     if (!node) return node;
-    if (next_->kind != TokenKind::End) return selectorError("expected &&, || or the end", next_->position);
+    if (next_->kind != TokenKind::End)
+      return selectorError("expected &&, || or the end", next_->position);
     return node;
   }
 
@@ -47,7 +48,8 @@ class Parser {
     if (operands.size() == 1) return std::move(operands.front());
     SelectorNode node;
     node.op = op;
-    for (const SelectorNode& operand : operands) node.depth = std::max(node.depth, operand.depth + 1);
+    for (const SelectorNode& operand : operands)
+      node.depth = std::max(node.depth, operand.depth + 1);
     if (node.depth > kMaxSelectorDepth) return tooDeep();
     node.operands = std::move(operands);
     return node;
@@ -109,14 +111,22 @@ class Parser {
 
   static std::optional<SelectorOp> comparisonOf(TokenKind kind) {
     switch (kind) {
-      case TokenKind::Equal: return SelectorOp::Equal;
-      case TokenKind::NotEqual: return SelectorOp::NotEqual;
-      case TokenKind::Contains: return SelectorOp::Contains;
-      case TokenKind::StartsWith: return SelectorOp::StartsWith;
-      case TokenKind::EndsWith: return SelectorOp::EndsWith;
-      case TokenKind::In: return SelectorOp::In;
-      case TokenKind::NotIn: return SelectorOp::NotIn;
-      default: return std::nullopt;
+      case TokenKind::Equal:
+        return SelectorOp::Equal;
+      case TokenKind::NotEqual:
+        return SelectorOp::NotEqual;
+      case TokenKind::Contains:
+        return SelectorOp::Contains;
+      case TokenKind::StartsWith:
+        return SelectorOp::StartsWith;
+      case TokenKind::EndsWith:
+        return SelectorOp::EndsWith;
+      case TokenKind::In:
+        return SelectorOp::In;
+      case TokenKind::NotIn:
+        return SelectorOp::NotIn;
+      default:
+        return std::nullopt;
     }
   }
 
@@ -131,7 +141,8 @@ class Parser {
     ++next_;
     node.op = *op;
     if (*op == SelectorOp::In || *op == SelectorOp::NotIn) return setLiteral(std::move(node));
-    if (next_->kind != TokenKind::String) return selectorError("expected a quoted string", next_->position);
+    if (next_->kind != TokenKind::String)
+      return selectorError("expected a quoted string", next_->position);
     node.value = next_->text;
     ++next_;
     return node;
@@ -139,13 +150,15 @@ class Parser {
 
   /// "{" [string {"," string} [","]] "}"
   Result<SelectorNode> setLiteral(SelectorNode node) {
-    if (!take(TokenKind::LeftBrace)) return selectorError("expected { and a list of strings", next_->position);
+    if (!take(TokenKind::LeftBrace))
+      return selectorError("expected { and a list of strings", next_->position);
     while (next_->kind == TokenKind::String) {
       node.values.emplace_back(next_->text);
       ++next_;
       if (!take(TokenKind::Comma)) break;
     }
-    if (!take(TokenKind::RightBrace)) return selectorError("expected } or a quoted string", next_->position);
+    if (!take(TokenKind::RightBrace))
+      return selectorError("expected } or a quoted string", next_->position);
     std::sort(node.values.begin(), node.values.end());
     node.values.erase(std::unique(node.values.begin(), node.values.end()), node.values.end());
     return node;

@@ -46,21 +46,36 @@ void appendSet(std::string& text, const SelectorNode& node, std::string_view op)
 
 void appendCanonical(std::string& text, const SelectorNode& node) {
   switch (node.op) {
-    case SelectorOp::All: text += "all()"; return;
-    case SelectorOp::Global: text += "global()"; return;
-    case SelectorOp::Has: text.append("has(").append(node.label).append(")"); return;
-    case SelectorOp::Equal: return appendComparison(text, node, " == ");
-    case SelectorOp::NotEqual: return appendComparison(text, node, " != ");
-    case SelectorOp::Contains: return appendComparison(text, node, " contains ");
-    case SelectorOp::StartsWith: return appendComparison(text, node, " starts with ");
-    case SelectorOp::EndsWith: return appendComparison(text, node, " ends with ");
-    case SelectorOp::In: return appendSet(text, node, " in ");
-    case SelectorOp::NotIn: return appendSet(text, node, " not in ");
+    case SelectorOp::All:
+      text += "all()";
+      return;
+    case SelectorOp::Global:
+      text += "global()";
+      return;
+    case SelectorOp::Has:
+      text.append("has(").append(node.label).append(")");
+      return;
+    case SelectorOp::Equal:
+      return appendComparison(text, node, " == ");
+    case SelectorOp::NotEqual:
+      return appendComparison(text, node, " != ");
+    case SelectorOp::Contains:
+      return appendComparison(text, node, " contains ");
+    case SelectorOp::StartsWith:
+      return appendComparison(text, node, " starts with ");
+    case SelectorOp::EndsWith:
+      return appendComparison(text, node, " ends with ");
+    case SelectorOp::In:
+      return appendSet(text, node, " in ");
+    case SelectorOp::NotIn:
+      return appendSet(text, node, " not in ");
     case SelectorOp::Not:
       text += '!';
       return appendCanonical(text, node.operands.front());
-    case SelectorOp::And: return appendChain(text, node, " && ");
-    case SelectorOp::Or: return appendChain(text, node, " || ");
+    case SelectorOp::And:
+      return appendChain(text, node, " && ");
+    case SelectorOp::Or:
+      return appendChain(text, node, " || ");
   }
 }
 
@@ -78,19 +93,31 @@ bool evaluate(const SelectorNode& node, const Source& labels) {
   const auto matchesOne = [&](const SelectorNode& operand) { return evaluate(operand, labels); };
   switch (node.op) {
     case SelectorOp::All:
-    case SelectorOp::Global: return true;
-    case SelectorOp::Has: return labels.get(node.label).has_value();
-    case SelectorOp::Equal: return holds([&](std::string_view v) { return v == node.value; });
-    case SelectorOp::NotEqual: return !holds([&](std::string_view v) { return v == node.value; });
+    case SelectorOp::Global:
+      return true;
+    case SelectorOp::Has:
+      return labels.get(node.label).has_value();
+    case SelectorOp::Equal:
+      return holds([&](std::string_view v) { return v == node.value; });
+    case SelectorOp::NotEqual:
+      return !holds([&](std::string_view v) { return v == node.value; });
     case SelectorOp::Contains:
-      return holds([&](std::string_view v) { return v.find(node.value) != std::string_view::npos; });
-    case SelectorOp::StartsWith: return holds([&](std::string_view v) { return v.starts_with(node.value); });
-    case SelectorOp::EndsWith: return holds([&](std::string_view v) { return v.ends_with(node.value); });
-    case SelectorOp::In: return holds([&](std::string_view v) { return contains(node.values, v); });
-    case SelectorOp::NotIn: return !holds([&](std::string_view v) { return contains(node.values, v); });
-    case SelectorOp::Not: return !evaluate(node.operands.front(), labels);
-    case SelectorOp::And: return std::all_of(node.operands.begin(), node.operands.end(), matchesOne);
-    case SelectorOp::Or: return std::any_of(node.operands.begin(), node.operands.end(), matchesOne);
+      return holds(
+          [&](std::string_view v) { return v.find(node.value) != std::string_view::npos; });
+    case SelectorOp::StartsWith:
+      return holds([&](std::string_view v) { return v.starts_with(node.value); });
+    case SelectorOp::EndsWith:
+      return holds([&](std::string_view v) { return v.ends_with(node.value); });
+    case SelectorOp::In:
+      return holds([&](std::string_view v) { return contains(node.values, v); });
+    case SelectorOp::NotIn:
+      return !holds([&](std::string_view v) { return contains(node.values, v); });
+    case SelectorOp::Not:
+      return !evaluate(node.operands.front(), labels);
+    case SelectorOp::And:
+      return std::all_of(node.operands.begin(), node.operands.end(), matchesOne);
+    case SelectorOp::Or:
+      return std::any_of(node.operands.begin(), node.operands.end(), matchesOne);
   }
   return false;
 }
@@ -114,8 +141,9 @@ LabelRestrictions restrictionsOfAnd(const SelectorNode& node) {
         base.mustHaveOneOf = std::move(more.mustHaveOneOf);
       } else if (more.mustHaveOneOf) {
         std::vector<std::string> both;
-        std::set_intersection(base.mustHaveOneOf->begin(), base.mustHaveOneOf->end(), more.mustHaveOneOf->begin(),
-                              more.mustHaveOneOf->end(), std::back_inserter(both));
+        std::set_intersection(base.mustHaveOneOf->begin(), base.mustHaveOneOf->end(),
+                              more.mustHaveOneOf->begin(), more.mustHaveOneOf->end(),
+                              std::back_inserter(both));
         base.mustHaveOneOf = std::move(both);
       }
     }
@@ -138,7 +166,8 @@ LabelRestriction either(const LabelRestriction& a, const LabelRestriction& b) {
 /// Only what every operand demands.
 LabelRestrictions restrictionsOfOr(const SelectorNode& node) {
   LabelRestrictions common = restrictionsOf(node.operands.front());
-  for (auto operand = node.operands.begin() + 1; operand != node.operands.end() && !common.empty(); ++operand) {
+  for (auto operand = node.operands.begin() + 1; operand != node.operands.end() && !common.empty();
+       ++operand) {
     const LabelRestrictions more = restrictionsOf(*operand);
     for (auto at = common.begin(); at != common.end();) {
       const auto other = more.find(at->first);
@@ -153,20 +182,25 @@ LabelRestrictions restrictionsOf(const SelectorNode& node) {
   switch (node.op) {
     case SelectorOp::Equal:
       return {{node.label, {.mustBePresent = true, .mustHaveOneOf = std::vector{node.value}}}};
-    case SelectorOp::In: return {{node.label, {.mustBePresent = true, .mustHaveOneOf = node.values}}};
+    case SelectorOp::In:
+      return {{node.label, {.mustBePresent = true, .mustHaveOneOf = node.values}}};
     case SelectorOp::Has:
     case SelectorOp::Contains:
     case SelectorOp::StartsWith:
-    case SelectorOp::EndsWith: return {{node.label, {.mustBePresent = true}}};
+    case SelectorOp::EndsWith:
+      return {{node.label, {.mustBePresent = true}}};
     case SelectorOp::Not:
       if (node.operands.front().op != SelectorOp::Has) return {};
       return {{node.operands.front().label, {.mustBeAbsent = true}}};
-    case SelectorOp::And: return restrictionsOfAnd(node);
-    case SelectorOp::Or: return restrictionsOfOr(node);
+    case SelectorOp::And:
+      return restrictionsOfAnd(node);
+    case SelectorOp::Or:
+      return restrictionsOfOr(node);
     case SelectorOp::All:
     case SelectorOp::Global:
     case SelectorOp::NotEqual:
-    case SelectorOp::NotIn: return {};
+    case SelectorOp::NotIn:
+      return {};
   }
   return {};
 }
@@ -196,12 +230,20 @@ Result<Selector> Selector::parse(std::string_view text) {
   return Selector(std::move(*tree));
 }
 
-const std::string& Selector::canonical() const { return expression_->canonical; }
+const std::string& Selector::canonical() const {
+  return expression_->canonical;
+}
 
-bool Selector::matches(const LabelSource& labels) const { return evaluate(expression_->node, labels); }
-bool Selector::matches(const Labels& labels) const { return evaluate(expression_->node, labels); }
+bool Selector::matches(const LabelSource& labels) const {
+  return evaluate(expression_->node, labels);
+}
+bool Selector::matches(const Labels& labels) const {
+  return evaluate(expression_->node, labels);
+}
 
-LabelRestrictions Selector::restrictions() const { return restrictionsOf(expression_->node); }
+LabelRestrictions Selector::restrictions() const {
+  return restrictionsOf(expression_->node);
+}
 
 Selector Selector::withPrefix(std::string_view prefix) const {
   SelectorNode node = expression_->node;

@@ -14,16 +14,16 @@
 
 namespace margay::api {
 
-/// Where a selector looks labels up. The endpoint's own label wins over an inherited one of the same key;
-/// the implementation decides.
+/// Where a selector looks labels up. The endpoint's own label wins over an inherited one of the
+/// same key; the implementation decides.
 class LabelSource {
  public:
   virtual ~LabelSource() = default;
   [[nodiscard]] virtual std::optional<std::string_view> get(std::string_view key) const = 0;
 };
 
-/// What a label must be like for a selector to match: any selector that matches satisfies all of them, not
-/// the other way round. For indexes.
+/// What a label must be like for a selector to match: any selector that matches satisfies all of
+/// them, not the other way round. For indexes.
 struct LabelRestriction {
   bool mustBePresent = false;
   bool mustBeAbsent = false;
@@ -35,16 +35,16 @@ using LabelRestrictions = std::map<std::string, LabelRestriction, std::less<>>;
 
 struct SelectorNode;
 
-/// An expression of Calico's selector language. Immutable; copies share the expression and are safe on any
-/// thread. Equality is of the canonical text.
+/// An expression of Calico's selector language. Immutable; copies share the expression and are safe
+/// on any thread. Equality is of the canonical text.
 class Selector {
  public:
   /// all()
   Selector();
 
-  /// Blank text is all(). Errors (Errc::Invalid) say what was expected and "at position N", 1-based in
-  /// bytes. Nesting deeper than kMaxSelectorDepth is an error, so that no input exhausts the stack. The
-  /// canonical text of every selector parses again. O(length).
+  /// Blank text is all(). Errors (Errc::Invalid) say what was expected and "at position N", 1-based
+  /// in bytes. Nesting deeper than kMaxSelectorDepth is an error, so that no input exhausts the
+  /// stack. The canonical text of every selector parses again. O(length).
   static Result<Selector> parse(std::string_view text);
 
   /// As Calico's String(): one spelling for each expression tree, so a key for sets.
@@ -69,7 +69,8 @@ class Selector {
   std::shared_ptr<const Expression> expression_;  // never null
 };
 
-/// Operators or parentheses inside one another. The 1024 characters that validation allows stay far below.
+/// Operators or parentheses inside one another. The 1024 characters that validation allows stay far
+/// below.
 inline constexpr std::size_t kMaxSelectorDepth = 1000;
 
 }  // namespace margay::api

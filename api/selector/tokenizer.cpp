@@ -83,7 +83,8 @@ class Tokenizer {
     if (skip("global(")) return closed(TokenKind::Global, "global(", start);
     const std::string_view name = label();
     if (name.empty()) {
-      return selectorError("unexpected character, expected a label, has(), all(), global(), ! or (", start);
+      return selectorError("unexpected character, expected a label, has(), all(), global(), ! or (",
+                           start);
     }
     add(TokenKind::Label, start, name);
     return {};
@@ -151,6 +152,8 @@ Fail selectorError(std::string_view message, std::size_t position) {
   return fail(Errc::Invalid, std::string(message) + " at position " + std::to_string(position + 1));
 }
 
-Result<std::vector<Token>> tokenize(std::string_view input) { return Tokenizer(input).run(); }
+Result<std::vector<Token>> tokenize(std::string_view input) {
+  return Tokenizer(input).run();
+}
 
 }  // namespace margay::api

@@ -40,8 +40,8 @@ struct Token {
   std::size_t position = 0;  ///< 0-based offset in the input
 };
 
-/// Splits a selector as Calico's tokenizer does, the words of operators being read after a label only. The
-/// last token is End. O(length).
+/// Splits a selector as Calico's tokenizer does, the words of operators being read after a label
+/// only. The last token is End. O(length).
 [[nodiscard]] Result<std::vector<Token>> tokenize(std::string_view input);
 
 /// An error that names a place: "MESSAGE at position N".

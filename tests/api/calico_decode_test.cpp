@@ -1,6 +1,7 @@
 #include "api/codec/calico_decode.h"
 
 #include <gmock/gmock.h>
+#include <rapidcheck/gtest.h>
 
 #include "tests/api/calico_document.h"
 
@@ -13,7 +14,9 @@ using testing::IsEmpty;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 
-Prefix net(const char* text) { return *Prefix::parseNetwork(text); }
+Prefix net(const char* text) {
+  return *Prefix::parseNetwork(text);
+}
 
 TEST(CalicoDecode, ReadsANetworkPolicy) {
   auto document = calicoDocument("NetworkPolicy", "allow-fe", R"({
@@ -73,17 +76,20 @@ TEST(CalicoDecode, DefaultsTypesFromTheRules) {
   EXPECT_EQ(directions("{}"), std::pair(true, false));
   EXPECT_EQ(directions(R"({"ingress":[{"action":"Allow"}]})"), std::pair(true, false));
   EXPECT_EQ(directions(R"({"egress":[{"action":"Allow"}]})"), std::pair(false, true));
-  EXPECT_EQ(directions(R"({"ingress":[{"action":"Allow"}],"egress":[{"action":"Allow"}]})"), std::pair(true, true));
+  EXPECT_EQ(directions(R"({"ingress":[{"action":"Allow"}],"egress":[{"action":"Allow"}]})"),
+            std::pair(true, true));
   EXPECT_EQ(directions(R"({"types":["Egress"]})"), std::pair(false, true));
 }
 
 TEST(CalicoDecode, DefaultsTierAndOrder) {
-  const auto policy = decodeAs<Policy>("GlobalNetworkPolicy", "p", R"({"selector":"all() ","order":null})");
+  const auto policy =
+      decodeAs<Policy>("GlobalNetworkPolicy", "p", R"({"selector":"all() ","order":null})");
   EXPECT_EQ(policy.tier, "default");
   EXPECT_EQ(policy.order, std::nullopt);
   EXPECT_EQ(policy.selector, "all()");
   EXPECT_EQ(decodeAs<Tier>("Tier", "t", "{}"), (Tier{"t", kDefaultTierOrder, TierDefault::Deny}));
-  EXPECT_EQ(decodeAs<Tier>("Tier", "t", R"({"order":5,"defaultAction":"Pass"})"), (Tier{"t", 5, TierDefault::Pass}));
+  EXPECT_EQ(decodeAs<Tier>("Tier", "t", R"({"order":5,"defaultAction":"Pass"})"),
+            (Tier{"t", 5, TierDefault::Pass}));
 }
 
 TEST(CalicoDecode, ReadsGlobalPolicyOptions) {
@@ -105,7 +111,8 @@ TEST(CalicoDecode, ReadsProfiles) {
 }
 
 TEST(CalicoDecode, ReadsNetworkSets) {
-  auto document = calicoDocument("NetworkSet", "s", R"({"nets":["10.0.0.1","11.0.0.1/8","10.0.0.1/32"]})");
+  auto document =
+      calicoDocument("NetworkSet", "s", R"({"nets":["10.0.0.1","11.0.0.1/8","10.0.0.1/32"]})");
   document["metadata"]["namespace"] = "ns1";
   document["metadata"]["labels"] = {{"a", "b"}};
   const auto set = valueOf<NetworkSet>(decodeCalico(document));
@@ -129,12 +136,15 @@ TEST(CalicoDecode, ReadsPools) {
   expected.natOutgoing = expected.disabled = true;
   expected.vxlanMode = "Always";
   expected.nodeSelector = R"(a == "b")";
-  EXPECT_EQ(decodeAs<IPPool>("IPPool", "pool", R"({"cidr":"fd00::/64","natOutgoing":true,"disabled":true,
-    "vxlanMode":"Always","nodeSelector":"a=='b'"})"), expected);
+  EXPECT_EQ(
+      decodeAs<IPPool>("IPPool", "pool", R"({"cidr":"fd00::/64","natOutgoing":true,"disabled":true,
+    "vxlanMode":"Always","nodeSelector":"a=='b'"})"),
+      expected);
 }
 
 TEST(CalicoDecode, ReadsNodes) {
-  auto document = calicoDocument("Node", "n1", R"({"bgp":{"ipv4Address":"192.168.1.5/24","ipv6Address":"fd00::5"},
+  auto document = calicoDocument("Node", "n1",
+                                 R"({"bgp":{"ipv4Address":"192.168.1.5/24","ipv6Address":"fd00::5"},
     "addresses":[{"address":"10.0.0.5","type":"InternalIP"},{"address":"1.2.3.4","type":"ExternalIP"}]})");
   document["status"] = {{"podCIDRs", {"10.244.1.0/24"}}};
   const auto node = valueOf<Node>(decodeCalico(document));
@@ -145,7 +155,8 @@ TEST(CalicoDecode, ReadsNodes) {
 }
 
 TEST(CalicoDecode, ReadsClusterInformation) {
-  const auto information = decodeAs<ClusterInformation>("ClusterInformation", "default",
+  const auto information = decodeAs<ClusterInformation>(
+      "ClusterInformation", "default",
       R"({"clusterGUID":"abc","clusterType":"k8s","calicoVersion":"v3.29","datastoreReady":true})");
   EXPECT_EQ(information, (ClusterInformation{"default", true, "abc", "k8s", "v3.29"}));
 }
@@ -158,18 +169,21 @@ TEST(CalicoDecode, WritesFelixConfigurationAsText) {
     "failsafeOutboundHostPorts":[], "externalNodesList":["1.1.1.1","2.0.0.0/8"],
     "kubeNodePortRanges":["3000:4000",5000], "routeTableRange":{"min":1,"max":250},
     "routeTableRanges":null, "healthTimeoutOverrides":[{"name":"a","timeout":"10s"}]})");
-  document["metadata"]["annotations"] = {{"config.projectcalico.org/VXLANMTU", "1400"}, {"other", "x"}};
+  document["metadata"]["annotations"] = {{"config.projectcalico.org/VXLANMTU", "1400"},
+                                         {"other", "x"}};
   const Decoded decoded = decodeCalico(document);
   ASSERT_THAT(errorTexts(decoded), IsEmpty());
   const auto configuration = valueOf<FelixConfiguration>(decoded);
   EXPECT_EQ(configuration.name, "node.n1");
-  EXPECT_THAT(configuration.parameters,
-              UnorderedElementsAre(Pair("logseverityscreen", "Info"), Pair("ipipenabled", "true"), Pair("vxlanmtu", "1400"),
-                                   Pair("reportinginterval", "90s"),
-                                   Pair("failsafeinboundhostports", "tcp:22,udp:10.0.0.0/8:53,tcp:[fd00::/8]:22"),
-                                   Pair("failsafeoutboundhostports", "none"), Pair("externalnodeslist", "1.1.1.1,2.0.0.0/8"),
-                                   Pair("kubenodeportranges", "3000:4000,5000"), Pair("routetablerange", "1-250"),
-                                   Pair("healthtimeoutoverrides", "a=10s")));
+  EXPECT_THAT(
+      configuration.parameters,
+      UnorderedElementsAre(
+          Pair("logseverityscreen", "Info"), Pair("ipipenabled", "true"), Pair("vxlanmtu", "1400"),
+          Pair("reportinginterval", "90s"),
+          Pair("failsafeinboundhostports", "tcp:22,udp:10.0.0.0/8:53,tcp:[fd00::/8]:22"),
+          Pair("failsafeoutboundhostports", "none"), Pair("externalnodeslist", "1.1.1.1,2.0.0.0/8"),
+          Pair("kubenodeportranges", "3000:4000,5000"), Pair("routetablerange", "1-250"),
+          Pair("healthtimeoutoverrides", "a=10s")));
 }
 
 TEST(CalicoDecode, ReadsWorkloadEndpoints) {
@@ -178,7 +192,9 @@ TEST(CalicoDecode, ReadsWorkloadEndpoints) {
     "interfaceName":"cali123","mac":"EE:ee:ee:ee:ee:01","ipNetworks":["10.0.0.2/32","10.0.0.1"],
     "profiles":["kns.default","PROF_A"],"allowSpoofedSourcePrefixes":["8.8.8.1/24"],
     "ports":[{"name":"http","protocol":"TCP","port":8080},{"protocol":"UDP","port":53,"hostPort":53}]})");
-  document["metadata"]["labels"] = {{"app", "fe"}, {"pcns.env", "x"}, {"pcsa.role", "x"},
+  document["metadata"]["labels"] = {{"app", "fe"},
+                                    {"pcns.env", "x"},
+                                    {"pcsa.role", "x"},
                                     {"projectcalico.org/namespace", "spoofed"}};
   const Decoded decoded = decodeCalico(document);
   ASSERT_THAT(errorTexts(decoded), IsEmpty());
@@ -202,20 +218,23 @@ TEST(CalicoDecode, ReadsWorkloadEndpoints) {
 }
 
 TEST(CalicoDecode, TakesTheIdentityOfAnEndpointFromItsName) {
-  const auto endpoint = decodeAs<WorkloadEndpoint>("WorkloadEndpoint", "host1-cni-web--1-eth0",
-                                                   R"({"interfaceName":"c","ipNetworks":["10.0.0.1"]})");
+  const auto endpoint =
+      decodeAs<WorkloadEndpoint>("WorkloadEndpoint", "host1-cni-web--1-eth0",
+                                 R"({"interfaceName":"c","ipNetworks":["10.0.0.1"]})");
   EXPECT_EQ(endpoint.node.view(), "host1");
   EXPECT_EQ(endpoint.orchestrator.view(), "cni");
   EXPECT_EQ(endpoint.workload, "web-1");
   EXPECT_EQ(endpoint.endpoint.view(), "eth0");
-  const Decoded other = decodeCalico(calicoDocument("WorkloadEndpoint", "w1", R"({"node":"n","orchestrator":"o",
+  const Decoded other =
+      decodeCalico(calicoDocument("WorkloadEndpoint", "w1", R"({"node":"n","orchestrator":"o",
     "workload":"w","endpoint":"e","interfaceName":"c","ipNetworks":["10.0.0.1"]})"));
   EXPECT_THAT(other.warnings, ElementsAre(HasSubstr("should be named n-o-w-e")));
   EXPECT_EQ(valueOf<WorkloadEndpoint>(other).workload, "w");
 }
 
 TEST(CalicoDecode, LeavesOutWhatHasNoEffect) {
-  for (const auto& [kind, name, spec] : std::vector<std::tuple<const char*, const char*, const char*>>{
+  for (const auto& [kind, name, spec] :
+       std::vector<std::tuple<const char*, const char*, const char*>>{
            {"HostEndpoint", "hep", R"({"node":"n","interfaceName":"eth0"})"},
            {"StagedNetworkPolicy", "s", R"({"stagedAction":"Set","ingress":[{"action":"Allow"}]})"},
            {"StagedNetworkPolicy", "s", R"({"stagedAction":"Delete"})"},
@@ -228,9 +247,11 @@ TEST(CalicoDecode, LeavesOutWhatHasNoEffect) {
     EXPECT_FALSE(decoded.value) << kind;
     EXPECT_THAT(decoded.warnings, testing::SizeIs(1)) << kind;
   }
-  EXPECT_FALSE(decodeCalico(calicoDocument("StagedNetworkPolicy", "s", R"({"ingress":[{}]})")).errors.empty());
-  EXPECT_FALSE(
-      decodeCalico(calicoDocument("StagedNetworkPolicy", "s", R"({"stagedAction":"Delete","order":1})")).errors.empty());
+  EXPECT_FALSE(decodeCalico(calicoDocument("StagedNetworkPolicy", "s", R"({"ingress":[{}]})"))
+                   .errors.empty());
+  EXPECT_FALSE(decodeCalico(calicoDocument("StagedNetworkPolicy", "s",
+                                           R"({"stagedAction":"Delete","order":1})"))
+                   .errors.empty());
 }
 
 TEST(CalicoDecode, AcceptsTheGroupOfTheCrds) {
@@ -238,12 +259,15 @@ TEST(CalicoDecode, AcceptsTheGroupOfTheCrds) {
   document["apiVersion"] = "crd.projectcalico.org/v1";
   EXPECT_EQ(decodeCalico(document).key, (ObjectKey{Kind::GlobalNetworkPolicy, "", "default.a"}));
   document["apiVersion"] = "v1";
-  EXPECT_THAT(errorTexts(decodeCalico(document)), ElementsAre(HasSubstr("apiVersion: 'v1' is not known")));
+  EXPECT_THAT(errorTexts(decodeCalico(document)),
+              ElementsAre(HasSubstr("apiVersion: 'v1' is not known")));
 }
 
 TEST(CalicoDecode, ReportsWhatIsNoObjectOfOurs) {
-  EXPECT_THAT(errorTexts(decodeCalico(nlohmann::json::parse("[]"))), ElementsAre(HasSubstr("expected an object")));
-  EXPECT_THAT(errorTexts(decodeCalico(nlohmann::json())), ElementsAre(HasSubstr("expected an object")));
+  EXPECT_THAT(errorTexts(decodeCalico(nlohmann::json::parse("[]"))),
+              ElementsAre(HasSubstr("expected an object")));
+  EXPECT_THAT(errorTexts(decodeCalico(nlohmann::json())),
+              ElementsAre(HasSubstr("expected an object")));
   const Decoded unknown = decodeCalico(calicoDocument("NetworkPolice", "a", "{}"));
   EXPECT_EQ(unknown.key.kind, Kind::Unknown);
   EXPECT_EQ(unknown.kindName, "NetworkPolice");
@@ -252,8 +276,56 @@ TEST(CalicoDecode, ReportsWhatIsNoObjectOfOurs) {
   wrongTypes["metadata"]["labels"] = "x";
   wrongTypes["extra"] = 1;
   EXPECT_THAT(errorTexts(decodeCalico(wrongTypes)),
-              ElementsAre(HasSubstr("extra: unknown field"), HasSubstr("metadata.labels: expected an object of strings"),
+              ElementsAre(HasSubstr("extra: unknown field"),
+                          HasSubstr("metadata.labels: expected an object of strings"),
                           HasSubstr("spec: expected an object")));
+}
+
+/// Places of all leaves of a document.
+std::vector<std::string> leavesOf(const nlohmann::json& document) {
+  std::vector<std::string> places;
+  const nlohmann::json leaves = document.flatten();
+  for (const auto& [place, value] : leaves.items()) places.push_back(place);
+  return places;
+}
+
+RC_GTEST_PROP(CalicoDecodeProperty, EveryWrongLeafIsReportedOrHarmless, ()) {
+  const std::vector<nlohmann::json> documents = {
+      calicoDocument("NetworkPolicy", "p",
+                     R"({"order":1,"tier":"t","selector":"a == 'b'","types":["Ingress"],
+        "ingress":[{"action":"Allow","ipVersion":4,"protocol":"TCP","icmp":{"type":1},"source":{"nets":["10.0.0.0/8"],
+        "selector":"a == 'b'","serviceAccounts":{"names":["x"]}},"destination":{"ports":[80,"a"],"notPorts":["1:2"]}}]})"),
+      calicoDocument("WorkloadEndpoint", "n-k8s-p-eth0",
+                     R"({"node":"n","interfaceName":"c","mac":"ee:ee:ee:ee:ee:ee",
+        "ipNetworks":["10.0.0.1"],"ports":[{"name":"a","protocol":"TCP","port":1}],"profiles":["a"],
+        "ipNATs":[{"internalIP":"10.0.0.1","externalIP":"1.1.1.1"}]})"),
+      calicoDocument("FelixConfiguration", "default",
+                     R"({"routeTableRanges":[{"min":1,"max":2}],"mtuIfacePattern":"a",
+        "failsafeInboundHostPorts":[{"protocol":"TCP","port":1,"net":"1.1.1.1"}]})"),
+      calicoDocument("IPPool", "p",
+                     R"({"cidr":"10.0.0.0/16","blockSize":26,"allowedUses":["Tunnel"]})"),
+      calicoDocument("Node", "n",
+                     R"({"bgp":{"ipv4Address":"1.1.1.1/24"},"addresses":[{"address":"1.1.1.1"}]})"),
+  };
+  const std::vector<nlohmann::json> oddities = {nullptr,
+                                                true,
+                                                -1,
+                                                0,
+                                                1e300,
+                                                18446744073709551615ULL,
+                                                "",
+                                                "x",
+                                                "(",
+                                                "0/0",
+                                                nlohmann::json::array(),
+                                                nlohmann::json::object(),
+                                                {{"a", 1}},
+                                                {1, "b", nullptr}};
+  auto document = *rc::gen::elementOf(documents);
+  const std::string place = *rc::gen::elementOf(leavesOf(document));
+  document[nlohmann::json::json_pointer(place)] = *rc::gen::elementOf(oddities);
+  const Decoded decoded = decodeCalico(document);
+  RC_ASSERT(decoded.errors.empty() || !decoded.value);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 /// Builders of projectcalico.org/v3 documents.
 namespace margay::api {
 
-inline nlohmann::json calicoDocument(const std::string& kind, const std::string& name, const char* spec) {
+inline nlohmann::json calicoDocument(const std::string& kind, const std::string& name,
+                                     const char* spec) {
   return {{"apiVersion", "projectcalico.org/v3"},
           {"kind", kind},
           {"metadata", {{"name", name}}},
@@ -28,7 +29,8 @@ inline std::vector<std::string> errorTexts(const Decoded& decoded) {
 /// The value, which must be a T.
 template <class T>
 T valueOf(const Decoded& decoded) {
-  const auto* value = decoded.value ? std::get_if<std::shared_ptr<const T>>(&*decoded.value) : nullptr;
+  const auto* value =
+      decoded.value ? std::get_if<std::shared_ptr<const T>>(&*decoded.value) : nullptr;
   return value == nullptr ? T{} : **value;
 }
 

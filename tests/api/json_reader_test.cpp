@@ -22,7 +22,8 @@ class JsonReaderTest : public testing::Test {
 };
 
 TEST_F(JsonReaderTest, ReadsEachType) {
-  const auto reader = read(R"({"s":"x","b":true,"i":7,"d":1.5,"l":["a","b"],"m":{"k":"v"},"o":{"p":1},"a":[{"q":"z"}]})");
+  const auto reader = read(
+      R"({"s":"x","b":true,"i":7,"d":1.5,"l":["a","b"],"m":{"k":"v"},"o":{"p":1},"a":[{"q":"z"}]})");
   EXPECT_EQ(reader.string("s"), "x");
   EXPECT_EQ(reader.boolean("b"), true);
   EXPECT_EQ(reader.integer("i", 0, 10), 7);
@@ -50,15 +51,20 @@ TEST_F(JsonReaderTest, NamesThePathAndTheExpectedType) {
   const auto source = reader.object("spec")->objects("ingress").at(1).object("source");
   EXPECT_EQ(source->string("selector"), std::nullopt);
   EXPECT_THAT(source->strings("nets"), ElementsAre("a"));
-  EXPECT_THAT(errors_, ElementsAre(FieldError{"spec.ingress[1].source.selector", "expected a string, found a number"},
-                                   FieldError{"spec.ingress[1].source.nets[1]", "expected a string, found a number"}));
+  EXPECT_THAT(
+      errors_,
+      ElementsAre(
+          FieldError{"spec.ingress[1].source.selector", "expected a string, found a number"},
+          FieldError{"spec.ingress[1].source.nets[1]", "expected a string, found a number"}));
 }
 
 TEST_F(JsonReaderTest, HoldsIntegersToTheirRange) {
   const auto reader = read(R"({"big":18446744073709551615,"low":-1,"fraction":1.5,"text":"1"})");
-  for (const char* key : {"big", "low", "fraction", "text"}) EXPECT_EQ(reader.integer(key, 0, 255), std::nullopt);
+  for (const char* key : {"big", "low", "fraction", "text"})
+    EXPECT_EQ(reader.integer(key, 0, 255), std::nullopt);
   ASSERT_EQ(errors_.size(), 4U);
-  EXPECT_EQ(errors_[0].reason, "18446744073709551615 is out of range; use a whole number from 0 to 255");
+  EXPECT_EQ(errors_[0].reason,
+            "18446744073709551615 is out of range; use a whole number from 0 to 255");
   EXPECT_EQ(errors_[2].reason, "expected a whole number, found a number with a fraction");
 }
 

@@ -5,17 +5,21 @@
 namespace margay::api {
 namespace {
 
-std::string text(const std::optional<Selector>& selector) { return selector ? selector->canonical() : ""; }
+std::string text(const std::optional<Selector>& selector) {
+  return selector ? selector->canonical() : "";
+}
 
 TEST(PolicySelector, KeepsANamespacedPolicyInItsNamespace) {
   Policy policy;
   policy.ns = "ns2";
   EXPECT_EQ(policySelector(policy).canonical(), R"(projectcalico.org/namespace == "ns2")");
   policy.selector = "mylabel == 'selectme'";
-  EXPECT_EQ(policySelector(policy).canonical(), R"((mylabel == "selectme" && projectcalico.org/namespace == "ns2"))");
-  policy.serviceAccountSelector = "role == 'development'";
   EXPECT_EQ(policySelector(policy).canonical(),
-            R"(((mylabel == "selectme" && projectcalico.org/namespace == "ns2") && pcsa.role == "development"))");
+            R"((mylabel == "selectme" && projectcalico.org/namespace == "ns2"))");
+  policy.serviceAccountSelector = "role == 'development'";
+  EXPECT_EQ(
+      policySelector(policy).canonical(),
+      R"(((mylabel == "selectme" && projectcalico.org/namespace == "ns2") && pcsa.role == "development"))");
   policy.serviceAccountSelector = "all()";
   EXPECT_EQ(policySelector(policy).canonical(),
             R"(((mylabel == "selectme" && projectcalico.org/namespace == "ns2") && all()))");
@@ -27,26 +31,31 @@ TEST(PolicySelector, FoldsNamespacesAndServiceAccountsOfAGlobalPolicy) {
   policy.selector = "mylabel == 'selectme'";
   EXPECT_EQ(policySelector(policy).canonical(), R"(mylabel == "selectme")");
   policy.namespaceSelector = "all()";
-  EXPECT_EQ(policySelector(policy).canonical(), R"((mylabel == "selectme" && has(projectcalico.org/namespace)))");
+  EXPECT_EQ(policySelector(policy).canonical(),
+            R"((mylabel == "selectme" && has(projectcalico.org/namespace)))");
   policy.namespaceSelector = "name == 'testing'";
   policy.serviceAccountSelector = "role == 'development'";
   EXPECT_EQ(policySelector(policy).canonical(),
             R"(((mylabel == "selectme" && pcns.name == "testing") && pcsa.role == "development"))");
   policy.selector.clear();
-  EXPECT_EQ(policySelector(policy).canonical(), R"((pcns.name == "testing" && pcsa.role == "development"))");
+  EXPECT_EQ(policySelector(policy).canonical(),
+            R"((pcns.name == "testing" && pcsa.role == "development"))");
   policy.namespaceSelector.clear();
   EXPECT_EQ(policySelector(policy).canonical(), R"(pcsa.role == "development")");
   policy.serviceAccountSelector = "all()";
   policy.selector = "mylabel == 'selectme'";
-  EXPECT_EQ(policySelector(policy).canonical(), R"((mylabel == "selectme" && has(projectcalico.org/serviceaccount)))");
+  EXPECT_EQ(policySelector(policy).canonical(),
+            R"((mylabel == "selectme" && has(projectcalico.org/serviceaccount)))");
 }
 
 TEST(RuleSelector, KeepsAPodSelectorInThePolicysNamespace) {
   EntityRule end;
   end.selector = R"(projectcalico.org/orchestrator == "k8s" && app == "fe")";
-  EXPECT_EQ(text(ruleSelector(end, "default")),
-            R"((projectcalico.org/namespace == "default" && (projectcalico.org/orchestrator == "k8s" && app == "fe")))");
-  EXPECT_EQ(text(ruleSelector(end, "")), R"((projectcalico.org/orchestrator == "k8s" && app == "fe"))");
+  EXPECT_EQ(
+      text(ruleSelector(end, "default")),
+      R"((projectcalico.org/namespace == "default" && (projectcalico.org/orchestrator == "k8s" && app == "fe")))");
+  EXPECT_EQ(text(ruleSelector(end, "")),
+            R"((projectcalico.org/orchestrator == "k8s" && app == "fe"))");
 }
 
 TEST(RuleSelector, IsAbsentWithoutSelectors) {
@@ -57,12 +66,15 @@ TEST(RuleSelector, IsAbsentWithoutSelectors) {
 TEST(RuleSelector, TakesNamespacesFromTheNamespaceSelector) {
   EntityRule end;
   end.namespaceSelector = "!has(key) || (has(key) && !key in {'value'})";
-  EXPECT_EQ(text(ruleSelector(end, "default")), R"((!has(pcns.key) || (has(pcns.key) && !pcns.key in {"value"})))");
+  EXPECT_EQ(text(ruleSelector(end, "default")),
+            R"((!has(pcns.key) || (has(pcns.key) && !pcns.key in {"value"})))");
   end.selector = "has(label2)";
   end.namespaceSelector = "all()";
-  EXPECT_EQ(text(ruleSelector(end, "default")), "(has(projectcalico.org/namespace) && has(label2))");
+  EXPECT_EQ(text(ruleSelector(end, "default")),
+            "(has(projectcalico.org/namespace) && has(label2))");
   end.namespaceSelector = "global()";
-  EXPECT_EQ(text(ruleSelector(end, "default")), "(!has(projectcalico.org/namespace) && has(label2))");
+  EXPECT_EQ(text(ruleSelector(end, "default")),
+            "(!has(projectcalico.org/namespace) && has(label2))");
 }
 
 TEST(RuleSelector, CombinesServiceAccounts) {
@@ -84,7 +96,8 @@ TEST(RuleSelector, CombinesServiceAccounts) {
 TEST(RuleSelector, FoldsANotSelectorIntoAPositiveOne) {
   EntityRule end;
   end.notSelector = "has(label1)";
-  EXPECT_EQ(text(ruleSelector(end, "ns")), R"((projectcalico.org/namespace == "ns" && !has(label1)))");
+  EXPECT_EQ(text(ruleSelector(end, "ns")),
+            R"((projectcalico.org/namespace == "ns" && !has(label1)))");
   EXPECT_EQ(ruleNotSelector(end, "ns"), std::nullopt);
   end.selector = "a == 'b'";
   EXPECT_EQ(text(ruleSelector(end, "")), R"((a == "b" && !has(label1)))");

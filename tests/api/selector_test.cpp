@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-
 namespace margay::api {
 namespace {
 
@@ -26,13 +25,21 @@ struct MatchCase {
 const std::vector<MatchCase>& matchCases() {
   static const std::vector<MatchCase> kCases = {
       {R"(a == "b")", {{{"a", "b"}}, {{"a", "b"}, {"c", "d"}}}, {{}, {{"a", "c"}}, {{"c", "d"}}}},
-      {R"(a == "b" && c == "d")", {{{"a", "b"}, {"c", "d"}}}, {{}, {{"a", "b"}, {"c", "e"}}, {{"c", "d"}}, {{"a", "b"}}}},
-      {R"(a == "b" || c == "d")", {{{"a", "b"}}, {{"c", "d"}}, {{"a", "b"}, {"c", "d"}}}, {{}, {{"a", "e"}, {"c", "e"}}}},
+      {R"(a == "b" && c == "d")",
+       {{{"a", "b"}, {"c", "d"}}},
+       {{}, {{"a", "b"}, {"c", "e"}}, {{"c", "d"}}, {{"a", "b"}}}},
+      {R"(a == "b" || c == "d")",
+       {{{"a", "b"}}, {{"c", "d"}}, {{"a", "b"}, {"c", "d"}}},
+       {{}, {{"a", "e"}, {"c", "e"}}}},
       {R"(a in {"'", '"', "c"})", {{{"a", "c"}}, {{"a", "\""}}, {{"a", "'"}}}, {{}, {{"a", "e"}}}},
-      {R"(a not in {"'", '"', "c"})", {{}, {{"a", "e"}}}, {{{"a", "c"}}, {{"a", "\""}}, {{"a", "'"}}}},
+      {R"(a not in {"'", '"', "c"})",
+       {{}, {{"a", "e"}}},
+       {{{"a", "c"}}, {{"a", "\""}}, {{"a", "'"}}}},
       {"a != 'a'", {{}, {{"a", "b"}}}, {{{"a", "a"}}}},
       {R"(a contains "a")", {{{"a", "a"}}, {{"a", "bab"}}}, {{}, {{"a", "b"}}, {{"b", "aaa"}}}},
-      {R"(a starts with "a")", {{{"a", "a"}}, {{"a", "abb"}}}, {{}, {{"a", "baa"}}, {{"b", "aaa"}}}},
+      {R"(a starts with "a")",
+       {{{"a", "a"}}, {{"a", "abb"}}},
+       {{}, {{"a", "baa"}}, {{"b", "aaa"}}}},
       {R"(a ends with "a")", {{{"a", "a"}}, {{"a", "bba"}}}, {{}, {{"a", "aab"}}, {{"b", "aaa"}}}},
       {R"(!a in {"a"})", {{{"a", "b"}}, {}}, {{{"a", "a"}}}},
       {"a in {}", {}, {{}, {{"a", ""}}}},
@@ -46,7 +53,9 @@ const std::vector<MatchCase>& matchCases() {
       {" global()", {{}, {{"a", "b"}}}, {}},
       {"a != 'a1' && !b == 'b1'", {{}}, {{{"a", "a1"}, {"b", "b1"}}}},
       {"!(!has(a) || has(b))", {{{"a", "a"}}}, {{}, {{"a", "a"}, {"b", ""}}}},
-      {"a == 'x' || a == 'y' && b == 'z'", {{{"a", "x"}}, {{"a", "y"}, {"b", "z"}}}, {{{"a", "y"}}, {{"b", "z"}}}},
+      {"a == 'x' || a == 'y' && b == 'z'",
+       {{{"a", "x"}}, {{"a", "y"}, {"b", "z"}}},
+       {{{"a", "y"}}, {{"b", "z"}}}},
       {"(a == 'x' || a == 'y') && b == 'z'", {{{"a", "x"}, {"b", "z"}}}, {{{"a", "x"}}}},
       {R"(contains contains "contains")", {{{"contains", "xcontainsx"}}}, {{}}},
       {R"(has == "has")", {{{"has", "has"}}}, {{}}},
@@ -96,16 +105,52 @@ TEST(Selector, WritesOneCanonicalForm) {
       {"(((a == 'x')))", R"(a == "x")"},
       {"a\tstarts\t with'x'", R"(a starts with "x")"},
   };
-  for (const auto& [text, canonical] : cases) EXPECT_EQ(selector(text).canonical(), canonical) << text;
+  for (const auto& [text, canonical] : cases)
+    EXPECT_EQ(selector(text).canonical(), canonical) << text;
 }
 
 TEST(Selector, RejectsWhatCalicoRejects) {
-  for (const char* text :
-       {"b == b", "b contains b", "b starts with b", "b ends with b", "'b1' == b", "b", "a b", "!", "foo == \"bar\" &",
-        "foo == \"bar\" |", "foo != ||", "foo in {\"\", ||", "foo in \"\"", "\"FOO", "\"FOO'", "'FOO", "(", "(a == \"foo\"",
-        ")", "()", "%", "a == \"b\" && %", "a == \"b\" || %", "a ", "has(foo) &&", "label starts foo \"value\"",
-        "label ends foo \"value\"", "label squiggles \"value\"", "a = 'b'", "has()", "has(a", "all(", "all(x)", "global(",
-        "a in {,}", "a in {'x' 'y'}", "a == 'b' c == 'd'", "has(a)has(b)", "a\n== 'b'", "a not 'b'", "a == 'b')"}) {
+  for (const char* text : {"b == b",
+                           "b contains b",
+                           "b starts with b",
+                           "b ends with b",
+                           "'b1' == b",
+                           "b",
+                           "a b",
+                           "!",
+                           "foo == \"bar\" &",
+                           "foo == \"bar\" |",
+                           "foo != ||",
+                           "foo in {\"\", ||",
+                           "foo in \"\"",
+                           "\"FOO",
+                           "\"FOO'",
+                           "'FOO",
+                           "(",
+                           "(a == \"foo\"",
+                           ")",
+                           "()",
+                           "%",
+                           "a == \"b\" && %",
+                           "a == \"b\" || %",
+                           "a ",
+                           "has(foo) &&",
+                           "label starts foo \"value\"",
+                           "label ends foo \"value\"",
+                           "label squiggles \"value\"",
+                           "a = 'b'",
+                           "has()",
+                           "has(a",
+                           "all(",
+                           "all(x)",
+                           "global(",
+                           "a in {,}",
+                           "a in {'x' 'y'}",
+                           "a == 'b' c == 'd'",
+                           "has(a)has(b)",
+                           "a\n== 'b'",
+                           "a not 'b'",
+                           "a == 'b')"}) {
     EXPECT_FALSE(Selector::parse(text)) << text;
   }
 }
@@ -114,9 +159,12 @@ TEST(Selector, SaysWhereTheProblemIsAndWhatWasExpected) {
   EXPECT_EQ(Selector::parse("a = 'b'").error().what, "expected == at position 3");
   EXPECT_EQ(Selector::parse("a == b").error().what, "expected a quoted string at position 6");
   EXPECT_EQ(Selector::parse("(has(a)").error().what, "expected ), && or || at position 8");
-  EXPECT_EQ(Selector::parse("has(a) has(b)").error().what, "expected &&, || or the end at position 8");
-  EXPECT_EQ(Selector::parse("a == 'b").error().what, "unterminated string, expected a closing ' at position 6");
-  EXPECT_THAT(Selector::parse("role foo").error().what, HasSubstr("expected an operator after label 'role'"));
+  EXPECT_EQ(Selector::parse("has(a) has(b)").error().what,
+            "expected &&, || or the end at position 8");
+  EXPECT_EQ(Selector::parse("a == 'b").error().what,
+            "unterminated string, expected a closing ' at position 6");
+  EXPECT_THAT(Selector::parse("role foo").error().what,
+              HasSubstr("expected an operator after label 'role'"));
   EXPECT_EQ(Selector::parse("x").error().code, Errc::Invalid);
 }
 
@@ -136,7 +184,9 @@ TEST(Selector, BoundsNestingInsteadOfExhaustingTheStack) {
 }
 
 TEST(Selector, PrefixesEveryLabel) {
-  const auto prefixed = [](std::string_view text) { return selector(text).withPrefix("visited/").canonical(); };
+  const auto prefixed = [](std::string_view text) {
+    return selector(text).withPrefix("visited/").canonical();
+  };
   EXPECT_EQ(prefixed("k contains 'v'"), R"(visited/k contains "v")");
   EXPECT_EQ(prefixed("k not in {'v'}"), R"(visited/k not in {"v"})");
   EXPECT_EQ(prefixed("!(k == 'v')"), R"(!visited/k == "v")");
@@ -150,9 +200,12 @@ LabelRestriction oneOf(std::vector<std::string> values) {
 }
 
 TEST(Selector, KnowsWhatLabelsMustBeLike) {
-  const LabelRestriction present{.mustBePresent = true, .mustBeAbsent = false, .mustHaveOneOf = std::nullopt};
-  const LabelRestriction absent{.mustBePresent = false, .mustBeAbsent = true, .mustHaveOneOf = std::nullopt};
-  const LabelRestriction never{.mustBePresent = true, .mustBeAbsent = true, .mustHaveOneOf = std::nullopt};
+  const LabelRestriction present{
+      .mustBePresent = true, .mustBeAbsent = false, .mustHaveOneOf = std::nullopt};
+  const LabelRestriction absent{
+      .mustBePresent = false, .mustBeAbsent = true, .mustHaveOneOf = std::nullopt};
+  const LabelRestriction never{
+      .mustBePresent = true, .mustBeAbsent = true, .mustHaveOneOf = std::nullopt};
   const std::vector<std::pair<const char*, LabelRestrictions>> cases = {
       {"", {}},
       {"global()", {}},
@@ -180,7 +233,8 @@ TEST(Selector, KnowsWhatLabelsMustBeLike) {
       {"!has(a)", {{"a", absent}}},
       {"!!has(a)", {{"a", present}}},
   };
-  for (const auto& [text, restrictions] : cases) EXPECT_EQ(selector(text).restrictions(), restrictions) << text;
+  for (const auto& [text, restrictions] : cases)
+    EXPECT_EQ(selector(text).restrictions(), restrictions) << text;
 }
 
 TEST(Selector, ComparesByCanonicalText) {
@@ -203,7 +257,8 @@ class Layered : public LabelSource {
 };
 
 TEST(Selector, MatchesLabelsFromLayersWhereTheOwnOneWins) {
-  const Layered labels(Labels(LabelMap{{"app", "own"}}), Labels(LabelMap{{"app", "inherited"}, {"pcns.env", "prod"}}));
+  const Layered labels(Labels(LabelMap{{"app", "own"}}),
+                       Labels(LabelMap{{"app", "inherited"}, {"pcns.env", "prod"}}));
   EXPECT_TRUE(selector("app == 'own' && pcns.env == 'prod'").matches(labels));
   EXPECT_FALSE(selector("app == 'inherited'").matches(labels));
 }
@@ -214,24 +269,36 @@ std::string expression(int depth) {
   const std::string label(1, static_cast<char>('a' + pick(3)));
   const std::string value = std::string("'") + static_cast<char>('x' + pick(3)) + "'";
   switch (pick(depth > 0 ? 11 : 8)) {
-    case 0: return label + "==" + value;
-    case 1: return label + " != " + value;
-    case 2: return "has( " + label + ")";
-    case 3: return label + " in {" + value + ", 'x'}";
-    case 4: return label + " not in {" + value + ", 'y'}";
-    case 5: return label + " contains " + value;
-    case 6: return "all()";
-    case 7: return label + " starts with " + value;
-    case 8: return "!(" + expression(depth - 1) + ")";
-    case 9: return "(" + expression(depth - 1) + ") && " + expression(depth - 1);
-    default: return "(" + expression(depth - 1) + ") || " + expression(depth - 1);
+    case 0:
+      return label + "==" + value;
+    case 1:
+      return label + " != " + value;
+    case 2:
+      return "has( " + label + ")";
+    case 3:
+      return label + " in {" + value + ", 'x'}";
+    case 4:
+      return label + " not in {" + value + ", 'y'}";
+    case 5:
+      return label + " contains " + value;
+    case 6:
+      return "all()";
+    case 7:
+      return label + " starts with " + value;
+    case 8:
+      return "!(" + expression(depth - 1) + ")";
+    case 9:
+      return "(" + expression(depth - 1) + ") && " + expression(depth - 1);
+    default:
+      return "(" + expression(depth - 1) + ") || " + expression(depth - 1);
   }
 }
 
 Labels someLabels() {
   LabelMap pairs;
   for (const char* key : {"a", "b", "c"}) {
-    if (*rc::gen::inRange(0, 3) > 0) pairs.emplace_back(key, std::string(1, static_cast<char>('x' + *rc::gen::inRange(0, 3))));
+    if (*rc::gen::inRange(0, 3) > 0)
+      pairs.emplace_back(key, std::string(1, static_cast<char>('x' + *rc::gen::inRange(0, 3))));
   }
   return Labels(pairs);
 }
