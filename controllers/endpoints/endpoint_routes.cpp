@@ -3,7 +3,8 @@
 namespace margay::controllers {
 namespace {
 
-void addSysctls(const WorkloadInterface& interface, const EndpointOptions& options, dataplane::SysctlMap& sysctls) {
+void addSysctls(const WorkloadInterface& interface, const EndpointOptions& options,
+                dataplane::SysctlMap& sysctls) {
   const std::string v4 = "net/ipv4/conf/" + interface.device + '/';
   sysctls[v4 + "forwarding"] = "1";
   sysctls[v4 + "proxy_arp"] = "1";
@@ -19,7 +20,8 @@ void addSysctls(const WorkloadInterface& interface, const EndpointOptions& optio
   sysctls[v6 + "proxy_ndp"] = "1";
 }
 
-dataplane::Route routeTo(const Prefix& address, const dataplane::IfName& device, const EndpointOptions& options) {
+dataplane::Route routeTo(const Prefix& address, const dataplane::IfName& device,
+                         const EndpointOptions& options) {
   const bool v4 = address.family() == Family::V4;
   dataplane::Route route;
   route.key.destination = address;
@@ -32,8 +34,8 @@ dataplane::Route routeTo(const Prefix& address, const dataplane::IfName& device,
 
 }  // namespace
 
-EndpointTables endpointTables(std::span<const WorkloadInterface> interfaces, const dataplane::LinkMap& links,
-                              const EndpointOptions& options) {
+EndpointTables endpointTables(std::span<const WorkloadInterface> interfaces,
+                              const dataplane::LinkMap& links, const EndpointOptions& options) {
   EndpointTables tables;
   for (const WorkloadInterface& interface : interfaces) {
     const auto link = links.find(interface.device);

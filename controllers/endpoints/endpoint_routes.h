@@ -29,11 +29,13 @@ struct EndpointTables {
   bool operator==(const EndpointTables&) const = default;
 };
 
-/// Routes to each address by its interface, and permanent neighbours of endpoints with a MAC: for interfaces
-/// that are up, because the kernel takes them only then. Sysctls for interfaces that exist: proxy ARP and
-/// NDP, forwarding, route_localnet (the host answers for workloads, and NAT to loopback works), no router
-/// advertisements, and no reverse path filter where allowedSources says that other addresses may send.
-[[nodiscard]] EndpointTables endpointTables(std::span<const WorkloadInterface> interfaces, const dataplane::LinkMap& links,
+/// Routes to each address by its interface, and permanent neighbours of endpoints with a MAC: for
+/// interfaces that are up, because the kernel takes them only then. Sysctls for interfaces that
+/// exist: proxy ARP and NDP, forwarding, route_localnet (the host answers for workloads, and NAT to
+/// loopback works), no router advertisements, and no reverse path filter where allowedSources says
+/// that other addresses may send.
+[[nodiscard]] EndpointTables endpointTables(std::span<const WorkloadInterface> interfaces,
+                                            const dataplane::LinkMap& links,
                                             const EndpointOptions& options);
 
 }  // namespace margay::controllers

@@ -12,7 +12,8 @@
 #include "controllers/policy/model.h"
 #include "dataplane/model/network.h"
 
-/// Which interface and addresses each local endpoint has, once conflicts are settled. Pure; any thread.
+/// Which interface and addresses each local endpoint has, once conflicts are settled. Pure; any
+/// thread.
 namespace margay::controllers {
 
 /// A local endpoint that can be programmed.
@@ -39,13 +40,14 @@ struct WorkloadInterfaces {
 
 [[nodiscard]] api::ObjectKey keyOf(const api::WorkloadEndpoint& endpoint);
 
-/// Endpoints go by key, and the first to claim an interface or an address has it: a second claim of an
-/// interface leaves the endpoint out, one of an address leaves that address out; both are errors. So is a name
-/// that no workload interface can have: empty, longer than 15 bytes, with bytes that no name has, or without
-/// any of `prefixes` at its beginning (rules for workloads would not meet its packets). An address in no pool
-/// is a warning, unless there is no pool at all. O(addresses * (log addresses + pools)).
-[[nodiscard]] WorkloadInterfaces workloadInterfaces(std::span<const std::shared_ptr<const LocalEndpoint>> endpoints,
-                                                    std::span<const std::string> prefixes,
-                                                    std::span<const api::IPPool> pools);
+/// Endpoints go by key, and the first to claim an interface or an address has it: a second claim of
+/// an interface leaves the endpoint out, one of an address leaves that address out; both are
+/// errors. So is a name that no workload interface can have: empty, longer than 15 bytes, with
+/// bytes that no name has, or without any of `prefixes` at its beginning (rules for workloads would
+/// not meet its packets). An address in no pool is a warning, unless there is no pool at all.
+/// O(addresses * (log addresses + pools)).
+[[nodiscard]] WorkloadInterfaces workloadInterfaces(
+    std::span<const std::shared_ptr<const LocalEndpoint>> endpoints,
+    std::span<const std::string> prefixes, std::span<const api::IPPool> pools);
 
 }  // namespace margay::controllers

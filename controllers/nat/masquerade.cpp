@@ -19,7 +19,8 @@ using dataplane::Sense;
 constexpr const char* kNatChain = "mgy-nat-outgoing";
 
 dataplane::SetSpec specOf(Family family, const char* name) {
-  return {(family == Family::V4 ? "mgy4-" : "mgy6-") + std::string(name), dataplane::SetType::HashNet, family};
+  return {(family == Family::V4 ? "mgy4-" : "mgy6-") + std::string(name),
+          dataplane::SetType::HashNet, family};
 }
 
 /// hash:net has no /0, so its two halves stand for it.
@@ -39,23 +40,28 @@ void addNet(NatSet& set, const Prefix& raw) {
   set.members.insert(member);
 }
 
-dataplane::Action translate(Family family, const NatOptions& options, std::optional<dataplane::PortRange> ports) {
-  if (options.address && options.address->family() == family) return dataplane::SourceNat{*options.address, ports};
+dataplane::Action translate(Family family, const NatOptions& options,
+                            std::optional<dataplane::PortRange> ports) {
+  if (options.address && options.address->family() == family)
+    return dataplane::SourceNat{*options.address, ports};
   return dataplane::Masquerade{ports};
 }
 
-Match inSet(const NatSet& set, End end, Sense sense) { return dataplane::SetMatch{set.spec.name, {end}, sense}; }
+Match inSet(const NatSet& set, End end, Sense sense) {
+  return dataplane::SetMatch{set.spec.name, {end}, sense};
+}
 
 dataplane::InterfaceMatch outInterface(const std::string& filter) {
   using dataplane::NameMatch;
-  if (filter.ends_with('+')) return {dataplane::Side::Out, filter.substr(0, filter.size() - 1), NameMatch::Prefix};
+  if (filter.ends_with('+'))
+    return {dataplane::Side::Out, filter.substr(0, filter.size() - 1), NameMatch::Prefix};
   return {dataplane::Side::Out, filter, NameMatch::Exact};
 }
 
 }  // namespace
 
-NatTables natTables(Family family, std::span<const api::IPPool> pools, std::span<const api::Node> nodes,
-                    const NatOptions& options) {
+NatTables natTables(Family family, std::span<const api::IPPool> pools,
+                    std::span<const api::Node> nodes, const NatOptions& options) {
   NatSet all{specOf(family, "pools"), {}};
   NatSet masquerade{specOf(family, "masq"), {}};
   NatSet hosts{specOf(family, "hosts"), {}};
@@ -73,18 +79,25 @@ NatTables natTables(Family family, std::span<const api::IPPool> pools, std::span
   if (!masquerade.members.empty()) {
     std::vector<Rule> rules;
     if (options.ports) {
-      for (const std::uint8_t protocol : std::initializer_list<std::uint8_t>{IPPROTO_TCP, IPPROTO_UDP}) {
-        rules.push_back({{dataplane::ProtocolMatch{protocol, Sense::Is}}, translate(family, options, options.ports), {}});
+      for (const std::uint8_t protocol :
+           std::initializer_list<std::uint8_t>{IPPROTO_TCP, IPPROTO_UDP}) {
+        rules.push_back({{dataplane::ProtocolMatch{protocol, Sense::Is}},
+                         translate(family, options, options.ports),
+                         {}});
       }
     }
     rules.push_back({{}, translate(family, options, std::nullopt), {}});
     out.table.chains[kNatChain] = std::make_shared<const std::vector<Rule>>(std::move(rules));
 
-    std::vector<Match> matches{inSet(masquerade, End::Source, Sense::Is), inSet(all, End::Destination, Sense::IsNot)};
+    std::vector<Match> matches{inSet(masquerade, End::Source, Sense::Is),
+                               inSet(all, End::Destination, Sense::IsNot)};
     if (exceptHosts) matches.push_back(inSet(hosts, End::Destination, Sense::IsNot));
-    if (!options.outInterface.empty()) matches.insert(matches.begin(), outInterface(options.outInterface));
-    out.table.hooks.push_back({dataplane::BaseChain::Postrouting, dataplane::Position::Last,
-                               {std::move(matches), dataplane::Jump{kNatChain}, "margay: workloads leave the cluster with the host's address"}});
+    if (!options.outInterface.empty())
+      matches.insert(matches.begin(), outInterface(options.outInterface));
+    out.table.hooks.push_back({dataplane::BaseChain::Postrouting,
+                               dataplane::Position::Last,
+                               {std::move(matches), dataplane::Jump{kNatChain},
+                                "margay: workloads leave the cluster with the host's address"}});
   }
   if (exceptHosts) out.sets.push_back(std::move(hosts));
   out.sets.push_back(std::move(masquerade));

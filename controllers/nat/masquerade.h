@@ -19,10 +19,10 @@ namespace margay::controllers {
 enum class NatExclusions : std::uint8_t { Pools, PoolsAndHosts };
 
 struct NatOptions {
-  std::optional<Address> address;               ///< NATOutgoingAddress; none: the outgoing interface's
-  std::optional<dataplane::PortRange> ports;    ///< NATPortRange, for TCP and UDP
+  std::optional<Address> address;  ///< NATOutgoingAddress; none: the outgoing interface's
+  std::optional<dataplane::PortRange> ports;  ///< NATPortRange, for TCP and UDP
   NatExclusions exclusions = NatExclusions::Pools;
-  std::string outInterface;                     ///< IptablesNATOutgoingInterfaceFilter; a final '+' is a prefix
+  std::string outInterface;  ///< IptablesNATOutgoingInterfaceFilter; a final '+' is a prefix
   bool operator==(const NatOptions&) const = default;
 };
 
@@ -37,11 +37,12 @@ struct NatTables {
   dataplane::RuleTable table;
 };
 
-/// Packets whose source is in a pool with natOutgoing and whose destination is in no pool get the host's
-/// address: one hook behind all other rules of POSTROUTING, so that kube-proxy's masquerade runs first. A
-/// disabled pool counts as any other, as with Calico: it only gives no new addresses. Without a pool that
-/// asks for it there are no rules. `nodes` matter with NatExclusions::PoolsAndHosts only.
-[[nodiscard]] NatTables natTables(Family family, std::span<const api::IPPool> pools, std::span<const api::Node> nodes,
-                                  const NatOptions& options);
+/// Packets whose source is in a pool with natOutgoing and whose destination is in no pool get the
+/// host's address: one hook behind all other rules of POSTROUTING, so that kube-proxy's masquerade
+/// runs first. A disabled pool counts as any other, as with Calico: it only gives no new addresses.
+/// Without a pool that asks for it there are no rules. `nodes` matter with
+/// NatExclusions::PoolsAndHosts only.
+[[nodiscard]] NatTables natTables(Family family, std::span<const api::IPPool> pools,
+                                  std::span<const api::Node> nodes, const NatOptions& options);
 
 }  // namespace margay::controllers

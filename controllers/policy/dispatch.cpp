@@ -18,13 +18,19 @@ using dataplane::SetType;
 
 constexpr std::size_t kBitsInName = 20;
 
-std::string setPrefix(Family family) { return family == Family::V4 ? "mgy4-" : "mgy6-"; }
-bool isIngress(PolicyDirection direction) { return direction == PolicyDirection::Ingress; }
+std::string setPrefix(Family family) {
+  return family == Family::V4 ? "mgy4-" : "mgy6-";
+}
+bool isIngress(PolicyDirection direction) {
+  return direction == PolicyDirection::Ingress;
+}
 
 std::string bucketTail(PolicyDirection direction, const std::string& bits) {
-  return (isIngress(direction) ? "bi-" : "bo-") + (bits.size() <= kBitsInName ? bits : "h" + contentHash(bits, 16));
+  return (isIngress(direction) ? "bi-" : "bo-") +
+         (bits.size() <= kBitsInName ? bits : "h" + contentHash(bits, 16));
 }
-dataplane::SetName bucketSetName(PolicyDirection direction, const std::string& bits, Family family) {
+dataplane::SetName bucketSetName(PolicyDirection direction, const std::string& bits,
+                                 Family family) {
   return setPrefix(family) + bucketTail(direction, bits);
 }
 
@@ -35,14 +41,16 @@ bool bitOf(const std::string& hexHash, std::size_t bit) {
 }
 
 /// `groups` share their leading `bits` and are sorted by hash.
-void split(std::span<const GroupPtr> groups, const std::string& bits, std::vector<DispatchLayout::Bucket>& out) {
+void split(std::span<const GroupPtr> groups, const std::string& bits,
+           std::vector<DispatchLayout::Bucket>& out) {
   if (groups.empty()) return;
   if (groups.size() <= kBucketGroups || bits.size() >= groups.front()->hash.size() * 4) {
     out.push_back({bits, {groups.begin(), groups.end()}});
     return;
   }
-  const auto middle = std::partition_point(groups.begin(), groups.end(),
-                                           [&](const GroupPtr& group) { return !bitOf(group->hash, bits.size()); });
+  const auto middle =
+      std::partition_point(groups.begin(), groups.end(),
+                           [&](const GroupPtr& group) { return !bitOf(group->hash, bits.size()); });
   const auto low = static_cast<std::size_t>(middle - groups.begin());
   split(groups.first(low), bits + '0', out);
   split(groups.subspan(low), bits + '1', out);
@@ -62,7 +70,8 @@ SetMember memberOf(const Prefix& net, const dataplane::IfName& device) {
 }
 
 /// What the interface may send from, of the family, that sets can hold. `addresses` are among them.
-std::vector<Prefix> setPrefixesOf(const WorkloadInterface& interface, const std::set<Prefix>& shared, Family family) {
+std::vector<Prefix> setPrefixesOf(const WorkloadInterface& interface,
+                                  const std::set<Prefix>& shared, Family family) {
   std::set<Prefix> out;
   for (const Prefix& address : interface.addresses) {
     if (address.family() == family) out.insert(address);
@@ -88,11 +97,13 @@ Rule dispatchRule(const dataplane::SetName& set, PolicyDirection direction, std:
 
 Rule sharedRule(const SharedSource& source, PolicyDirection direction) {
   const bool in = isIngress(direction);
-  Rule rule{{dataplane::InterfaceMatch{in ? dataplane::Side::Out : dataplane::Side::In, source.device}},
-            GoTo{groupChainName(in ? *source.ingress : *source.egress)},
-            {}};
+  Rule rule{
+      {dataplane::InterfaceMatch{in ? dataplane::Side::Out : dataplane::Side::In, source.device}},
+      GoTo{groupChainName(in ? *source.ingress : *source.egress)},
+      {}};
   if (source.prefix.length > 0) {
-    rule.matches.emplace_back(dataplane::NetMatch{in ? End::Destination : End::Source, source.prefix, Sense::Is});
+    rule.matches.emplace_back(
+        dataplane::NetMatch{in ? End::Destination : End::Source, source.prefix, Sense::Is});
   }
   return rule;
 }
@@ -107,7 +118,8 @@ DispatchLayout dispatchLayout(PolicyDirection direction, std::span<const GroupPt
   std::vector<GroupPtr> sorted;
   std::copy_if(groups.begin(), groups.end(), std::back_inserter(sorted),
                [&](const GroupPtr& group) { return group->direction == direction; });
-  std::sort(sorted.begin(), sorted.end(), [](const GroupPtr& a, const GroupPtr& b) { return a->hash < b->hash; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const GroupPtr& a, const GroupPtr& b) { return a->hash < b->hash; });
   sorted.erase(std::unique(sorted.begin(), sorted.end(),
                            [](const GroupPtr& a, const GroupPtr& b) { return a->hash == b->hash; }),
                sorted.end());
@@ -118,14 +130,16 @@ DispatchLayout dispatchLayout(PolicyDirection direction, std::span<const GroupPt
 }
 
 dataplane::SetName groupSetName(const Group& group, Family family) {
-  return setPrefix(family) + (isIngress(group.direction) ? "gi-" : "go-") + group.hash.substr(0, 16);
+  return setPrefix(family) + (isIngress(group.direction) ? "gi-" : "go-") +
+         group.hash.substr(0, 16);
 }
 
 std::vector<dataplane::SetSpec> dispatchSets(const DispatchLayout& layout, Family family) {
   std::vector<dataplane::SetSpec> specs;
   for (const auto& bucket : layout.buckets) {
     if (!bucket.bits.empty()) {
-      specs.push_back({bucketSetName(layout.direction, bucket.bits, family), SetType::HashNetIface, family});
+      specs.push_back(
+          {bucketSetName(layout.direction, bucket.bits, family), SetType::HashNetIface, family});
     }
     for (const GroupPtr& group : bucket.groups) {
       specs.push_back({groupSetName(*group, family), SetType::HashNetIface, family});
@@ -143,7 +157,8 @@ std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces) {
   std::set<Prefix> shared;
   for (const WorkloadInterface& interface : interfaces) {
     std::set<Prefix> own;
-    for (const Prefix& prefix : interface.endpoint->endpoint->allowedSources) own.insert(prefix.masked());
+    for (const Prefix& prefix : interface.endpoint->endpoint->allowedSources)
+      own.insert(prefix.masked());
     for (const Prefix& prefix : own) {
       if (prefix.length == 0 || isLinkLocal(prefix)) shared.insert(prefix);
       ++users[prefix];
@@ -158,17 +173,19 @@ std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces) {
   return shared;
 }
 
-std::vector<SharedSource> sharedSources(std::span<const WorkloadInterface> interfaces, const std::set<Prefix>& shared,
-                                        Family family) {
+std::vector<SharedSource> sharedSources(std::span<const WorkloadInterface> interfaces,
+                                        const std::set<Prefix>& shared, Family family) {
   std::vector<SharedSource> out;
   if (shared.empty()) return out;
   for (const WorkloadInterface& interface : interfaces) {
     std::set<Prefix> own;
     for (const Prefix& prefix : interface.endpoint->endpoint->allowedSources) {
-      if (prefix.family() == family && shared.contains(prefix.masked())) own.insert(prefix.masked());
+      if (prefix.family() == family && shared.contains(prefix.masked()))
+        own.insert(prefix.masked());
     }
     for (const Prefix& prefix : own) {
-      out.push_back({interface.device, prefix, interface.endpoint->ingress, interface.endpoint->egress});
+      out.push_back(
+          {interface.device, prefix, interface.endpoint->ingress, interface.endpoint->egress});
     }
   }
   std::sort(out.begin(), out.end(), [](const SharedSource& a, const SharedSource& b) {
@@ -185,13 +202,14 @@ DispatchEntries dispatchEntries(const WorkloadInterface& interface, const Dispat
     const auto join = [&](const DispatchLayout& layout, const GroupPtr& group) {
       if (!group) return;
       for (const Prefix& prefix : prefixes) {
-        entries.groups.push_back({groupSetName(*group, family), memberOf(prefix, interface.device)});
+        entries.groups.push_back(
+            {groupSetName(*group, family), memberOf(prefix, interface.device)});
       }
       const DispatchLayout::Bucket* bucket = bucketOf(layout, group);
       if (bucket == nullptr || bucket->bits.empty()) return;
       for (const Prefix& prefix : prefixes) {
-        entries.groups.push_back(
-            {bucketSetName(layout.direction, bucket->bits, family), memberOf(prefix, interface.device)});
+        entries.groups.push_back({bucketSetName(layout.direction, bucket->bits, family),
+                                  memberOf(prefix, interface.device)});
       }
     };
     join(ingress, interface.endpoint->ingress);
@@ -203,26 +221,31 @@ DispatchEntries dispatchEntries(const WorkloadInterface& interface, const Dispat
   return entries;
 }
 
-ChainMap dispatchChains(const DispatchLayout& layout, std::span<const SharedSource> shared, Family family) {
+ChainMap dispatchChains(const DispatchLayout& layout, std::span<const SharedSource> shared,
+                        Family family) {
   ChainMap chains;
   std::vector<Rule> top;
   for (const auto& bucket : layout.buckets) {
     std::vector<Rule> rules;
     for (const GroupPtr& group : bucket.groups) {
-      rules.push_back(dispatchRule(groupSetName(*group, family), layout.direction, groupChainName(*group)));
+      rules.push_back(
+          dispatchRule(groupSetName(*group, family), layout.direction, groupChainName(*group)));
     }
     if (bucket.bits.empty()) {
       top = std::move(rules);
       break;
     }
     const std::string chain = "mgy-" + bucketTail(layout.direction, bucket.bits);
-    top.push_back(dispatchRule(bucketSetName(layout.direction, bucket.bits, family), layout.direction, chain));
+    top.push_back(dispatchRule(bucketSetName(layout.direction, bucket.bits, family),
+                               layout.direction, chain));
     chains[chain] = share(std::move(rules));
   }
   for (const SharedSource& source : shared) {
-    if (isIngress(layout.direction) ? source.ingress : source.egress) top.push_back(sharedRule(source, layout.direction));
+    if (isIngress(layout.direction) ? source.ingress : source.egress)
+      top.push_back(sharedRule(source, layout.direction));
   }
-  chains[std::string(isIngress(layout.direction) ? kToDispatchChain : kFromDispatchChain)] = share(std::move(top));
+  chains[std::string(isIngress(layout.direction) ? kToDispatchChain : kFromDispatchChain)] =
+      share(std::move(top));
   return chains;
 }
 

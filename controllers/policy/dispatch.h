@@ -12,8 +12,8 @@
 #include "dataplane/model/ipset.h"
 #include "dataplane/model/rule.h"
 
-/// How a packet finds its endpoint's group: pods are members of sets of (address, interface), so that one
-/// that joins an existing group changes no rule. Pure; any thread.
+/// How a packet finds its endpoint's group: pods are members of sets of (address, interface), so
+/// that one that joins an existing group changes no rule. Pure; any thread.
 namespace margay::controllers {
 
 /// Chains that from-workload and to-workload jump to; they return for packets of no known endpoint.
@@ -25,11 +25,12 @@ inline constexpr std::size_t kBucketGroups = 16;
 /// A hash:net,iface set takes at most this many interfaces for one prefix.
 inline constexpr std::size_t kInterfacesPerPrefix = 64;
 
-/// The groups of one direction. Above kBucketGroups they sit in buckets by the leading bits of their hash,
-/// so that a group that comes or goes concerns its bucket only, except where a bucket splits or joins.
+/// The groups of one direction. Above kBucketGroups they sit in buckets by the leading bits of
+/// their hash, so that a group that comes or goes concerns its bucket only, except where a bucket
+/// splits or joins.
 struct DispatchLayout {
   struct Bucket {
-    std::string bits;              ///< leading bits of the hashes, '0' and '1'; empty: no bucket, all groups
+    std::string bits;  ///< leading bits of the hashes, '0' and '1'; empty: no bucket, all groups
     std::vector<GroupPtr> groups;  ///< by hash; at most kBucketGroups
     bool operator==(const Bucket&) const = default;
   };
@@ -38,17 +39,21 @@ struct DispatchLayout {
   bool operator==(const DispatchLayout&) const = default;
 };
 
-/// Follows only from the set of groups; those of the other direction are left out. O(groups log groups).
-[[nodiscard]] DispatchLayout dispatchLayout(api::PolicyDirection direction, std::span<const GroupPtr> groups);
+/// Follows only from the set of groups; those of the other direction are left out. O(groups log
+/// groups).
+[[nodiscard]] DispatchLayout dispatchLayout(api::PolicyDirection direction,
+                                            std::span<const GroupPtr> groups);
 
 /// "mgy4-gi-<hash>": (address, interface) of each member, hash:net,iface.
 [[nodiscard]] dataplane::SetName groupSetName(const Group& group, Family family);
 /// Sets of the layout: one a group, one a bucket.
-[[nodiscard]] std::vector<dataplane::SetSpec> dispatchSets(const DispatchLayout& layout, Family family);
+[[nodiscard]] std::vector<dataplane::SetSpec> dispatchSets(const DispatchLayout& layout,
+                                                           Family family);
 /// (address, interface) from which local workloads may send: "mgy4-local", hash:net,iface.
 [[nodiscard]] dataplane::SetSpec localSet(Family family);
 
-/// Prefixes from which many interfaces, or any address, may send cannot be in those sets: they are rules.
+/// Prefixes from which many interfaces, or any address, may send cannot be in those sets: they are
+/// rules.
 struct SharedSource {
   dataplane::IfName device;
   Prefix prefix;
@@ -57,12 +62,13 @@ struct SharedSource {
   bool operator==(const SharedSource&) const = default;
 };
 
-/// Which allowed source prefixes are rules: those of length 0, link-local ones, and those of more than
-/// kInterfacesPerPrefix interfaces. Both families; O(prefixes log prefixes).
+/// Which allowed source prefixes are rules: those of length 0, link-local ones, and those of more
+/// than kInterfacesPerPrefix interfaces. Both families; O(prefixes log prefixes).
 [[nodiscard]] std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces);
 /// One for each interface and shared prefix of the family, by interface.
 [[nodiscard]] std::vector<SharedSource> sharedSources(std::span<const WorkloadInterface> interfaces,
-                                                      const std::set<Prefix>& shared, Family family);
+                                                      const std::set<Prefix>& shared,
+                                                      Family family);
 
 /// One entry of one set.
 struct SetEntry {
@@ -71,17 +77,19 @@ struct SetEntry {
   auto operator<=>(const SetEntry&) const = default;
 };
 
-/// Entries by which an interface is known, both families. Add in this order and delete in the reverse one:
-/// then each moment of a change has a whole path to a group, the old or the new one.
+/// Entries by which an interface is known, both families. Add in this order and delete in the
+/// reverse one: then each moment of a change has a whole path to a group, the old or the new one.
 struct DispatchEntries {
   std::vector<SetEntry> groups;  ///< group before its bucket
   std::vector<SetEntry> local;   ///< last on join, first on leave
 };
-[[nodiscard]] DispatchEntries dispatchEntries(const WorkloadInterface& interface, const DispatchLayout& ingress,
-                                              const DispatchLayout& egress, const std::set<Prefix>& shared);
+[[nodiscard]] DispatchEntries dispatchEntries(const WorkloadInterface& interface,
+                                              const DispatchLayout& ingress,
+                                              const DispatchLayout& egress,
+                                              const std::set<Prefix>& shared);
 
 /// kFromDispatchChain (for the egress layout) or kToDispatchChain, with its buckets.
-[[nodiscard]] ChainMap dispatchChains(const DispatchLayout& layout, std::span<const SharedSource> shared,
-                                      Family family);
+[[nodiscard]] ChainMap dispatchChains(const DispatchLayout& layout,
+                                      std::span<const SharedSource> shared, Family family);
 
 }  // namespace margay::controllers

@@ -32,15 +32,20 @@ std::string hex(std::uint32_t value) {
   return text;
 }
 
-ChainRules share(std::vector<Rule> rules) { return std::make_shared<const std::vector<Rule>>(std::move(rules)); }
+ChainRules share(std::vector<Rule> rules) {
+  return std::make_shared<const std::vector<Rule>>(std::move(rules));
+}
 
-Match marked(std::uint32_t bit) { return dataplane::MarkMatch{bit, bit, dataplane::Sense::Is}; }
+Match marked(std::uint32_t bit) {
+  return dataplane::MarkMatch{bit, bit, dataplane::Sense::Is};
+}
 
 std::string logPrefix(const RuleList& list, const std::string& format) {
   std::string out;
   for (std::size_t i = 0; i < format.size(); ++i) {
     const char next = i + 1 < format.size() ? format[i + 1] : '\0';
-    if (format[i] != '%' || std::string_view("tknp").find(next) == std::string_view::npos || next == '\0') {
+    if (format[i] != '%' || std::string_view("tknp").find(next) == std::string_view::npos ||
+        next == '\0') {
       out += format[i];
       continue;
     }
@@ -52,15 +57,18 @@ std::string logPrefix(const RuleList& list, const std::string& format) {
   return plainText(out, kLogPrefixBytes - 2) + ": ";
 }
 
-/// Writes one list. A rule that one kernel rule cannot say gets chains of its own, entered by a jump, one a
-/// choice: an alternative that holds gotos the next one and the last one acts; a packet that finds none
-/// returns behind the jump. So no scratch marks are needed, and packets that miss the guard pay one rule.
+/// Writes one list. A rule that one kernel rule cannot say gets chains of its own, entered by a
+/// jump, one a choice: an alternative that holds gotos the next one and the last one acts; a packet
+/// that finds none returns behind the jump. So no scratch marks are needed, and packets that miss
+/// the guard pay one rule.
 class ListRenderer {
  public:
-  ListRenderer(const RuleList& list, api::PolicyDirection direction, Family family, const RuleOptions& options)
+  ListRenderer(const RuleList& list, api::PolicyDirection direction, Family family,
+               const RuleOptions& options)
       : list_(list), family_(family), options_(options) {
     const bool ingress = direction == api::PolicyDirection::Ingress;
-    prefix_ = list.tier.empty() ? (ingress ? "mgy-pri-" : "mgy-pro-") : (ingress ? "mgy-pi-" : "mgy-po-");
+    prefix_ =
+        list.tier.empty() ? (ingress ? "mgy-pri-" : "mgy-pro-") : (ingress ? "mgy-pi-" : "mgy-po-");
   }
 
   RenderedList render() {
@@ -68,7 +76,8 @@ class ListRenderer {
     if (rules_.empty()) return std::move(out_);
     if (lastIsMarkCheck_) rules_.pop_back();
     if (!list_.tier.empty()) {
-      rules_.front().comment = plainText("policy " + list_.label + " of tier " + list_.tier, kCommentBytes);
+      rules_.front().comment =
+          plainText("policy " + list_.label + " of tier " + list_.tier, kCommentBytes);
     }
     out_.entry = entryName();
     out_.chains[out_.entry] = share(std::move(rules_));
@@ -86,22 +95,28 @@ class ListRenderer {
   }
   /// Cannot be an entry's name: those end in the hash.
   [[nodiscard]] ChainName helperName(std::size_t rule, std::size_t level) const {
-    return prefix_ + list_.hash.substr(0, kHashDigits) + '-' + std::to_string(rule) + '-' + std::to_string(level);
+    return prefix_ + list_.hash.substr(0, kHashDigits) + '-' + std::to_string(rule) + '-' +
+           std::to_string(level);
   }
 
   [[nodiscard]] Action action(api::RuleAction what) const {
     switch (what) {
-      case api::RuleAction::Allow: return GoTo{ChainName(kAcceptChain)};
-      case api::RuleAction::Pass: return GoTo{ChainName(kPassChain)};
-      case api::RuleAction::Deny: return denyAction(options_.deny);
-      case api::RuleAction::Log: break;
+      case api::RuleAction::Allow:
+        return GoTo{ChainName(kAcceptChain)};
+      case api::RuleAction::Pass:
+        return GoTo{ChainName(kPassChain)};
+      case api::RuleAction::Deny:
+        return denyAction(options_.deny);
+      case api::RuleAction::Log:
+        break;
     }
     return dataplane::LogPacket{logPrefix(list_, options_.logPrefix)};
   }
 
   /// The rule that acts; a log's rate counts once for all alternatives, so it stands only here.
   [[nodiscard]] Rule acting(std::vector<Match> matches, api::RuleAction what) const {
-    if (what == api::RuleAction::Log && options_.logRateLimit) matches.emplace_back(*options_.logRateLimit);
+    if (what == api::RuleAction::Log && options_.logRateLimit)
+      matches.emplace_back(*options_.logRateLimit);
     return {std::move(matches), action(what), {}};
   }
 
@@ -117,7 +132,8 @@ class ListRenderer {
     out_.canPass |= rule.action == api::RuleAction::Pass;
 
     std::size_t kernelRules = 1;
-    for (const auto& choice : match->choices) kernelRules = std::min(kernelRules * choice.size(), kInlineRules + 1);
+    for (const auto& choice : match->choices)
+      kernelRules = std::min(kernelRules * choice.size(), kInlineRules + 1);
     const bool isLog = rule.action == api::RuleAction::Log;
     if (match->excluded.empty() && (kernelRules == 1 || (kernelRules <= kInlineRules && !isLog))) {
       ended_ = match->guard.empty() && match->choices.empty() && !isLog;
@@ -128,7 +144,8 @@ class ListRenderer {
   }
 
   /// Every combination of alternatives from choice `at` on.
-  void emitInline(const RuleMatch& match, api::RuleAction what, std::size_t at, const std::vector<Match>& matches) {
+  void emitInline(const RuleMatch& match, api::RuleAction what, std::size_t at,
+                  const std::vector<Match>& matches) {
     if (at == match.choices.size()) {
       emit(acting(matches, what));
       return;
@@ -154,8 +171,10 @@ class ListRenderer {
       if (level == match.choices.size()) {
         rules.push_back(acting({}, what));
       } else {
-        const Action next = level + 1 < levels ? Action(GoTo{helperName(index, level + 1)}) : action(what);
-        for (const auto& alternative : match.choices[level]) rules.push_back({alternative, next, {}});
+        const Action next =
+            level + 1 < levels ? Action(GoTo{helperName(index, level + 1)}) : action(what);
+        for (const auto& alternative : match.choices[level])
+          rules.push_back({alternative, next, {}});
       }
       out_.chains[helperName(index, level)] = share(std::move(rules));
     }
@@ -200,8 +219,9 @@ class GroupRenderer {
     std::vector<Match> matches;
     if (tierCanPass_) matches.push_back(passClear());
     ended_ = !tierCanPass_;
-    rules_.push_back({std::move(matches), denyAction(options_.deny),
-                      plainText("end of tier " + tier.name + ": no policy decided", kCommentBytes)});
+    rules_.push_back(
+        {std::move(matches), denyAction(options_.deny),
+         plainText("end of tier " + tier.name + ": no policy decided", kCommentBytes)});
   }
   void profile(const RenderedList& list) {
     if (ended_ || list.entry.empty()) return;
@@ -213,7 +233,8 @@ class GroupRenderer {
  private:
   void judge(const RenderedList& list, std::vector<Match> matches) {
     rules_.push_back({std::move(matches), Jump{list.entry}, {}});
-    if (list.canAccept) rules_.push_back({{marked(options_.marks.accept)}, dataplane::Return{}, {}});
+    if (list.canAccept)
+      rules_.push_back({{marked(options_.marks.accept)}, dataplane::Return{}, {}});
     passMayBeSet_ |= list.canPass;
   }
   void clearPass() {
@@ -241,25 +262,31 @@ Result<MarkBits> allocateMarks(std::uint32_t mask) {
     if ((mask >> i & 1U) != 0) bits.push_back(1U << i);
   }
   if ((mask & kKubeProxy) != 0) {
-    return fail(Errc::Invalid, "mark mask " + hex(mask) + " holds bits that kube-proxy uses (0xc000): set IptablesMarkMask to " +
-                                   hex(mask & ~kKubeProxy) + " or to the default " + hex(kDefaultMarkMask));
+    return fail(Errc::Invalid,
+                "mark mask " + hex(mask) +
+                    " holds bits that kube-proxy uses (0xc000): set IptablesMarkMask to " +
+                    hex(mask & ~kKubeProxy) + " or to the default " + hex(kDefaultMarkMask));
   }
   if (bits.size() < kNeeded) {
-    return fail(Errc::Invalid, "mark mask " + hex(mask) + " has " + std::to_string(bits.size()) +
-                                   " bits, at least 5 are needed: set IptablesMarkMask to a wider mask, for example " +
-                                   hex(kDefaultMarkMask));
+    return fail(
+        Errc::Invalid,
+        "mark mask " + hex(mask) + " has " + std::to_string(bits.size()) +
+            " bits, at least 5 are needed: set IptablesMarkMask to a wider mask, for example " +
+            hex(kDefaultMarkMask));
   }
   return MarkBits{.accept = bits[0], .pass = bits[1], .mask = mask};
 }
 
-std::optional<dataplane::RateLimitMatch> parseRateLimit(std::string_view text, std::uint32_t burst) {
+std::optional<dataplane::RateLimitMatch> parseRateLimit(std::string_view text,
+                                                        std::uint32_t burst) {
   std::uint32_t rate = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), rate);
   if (error != std::errc() || rate == 0) return std::nullopt;
   const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
   using dataplane::RateUnit;
-  for (const auto& [name, value] : {std::pair{"/second", RateUnit::Second}, std::pair{"/minute", RateUnit::Minute},
-                                    std::pair{"/hour", RateUnit::Hour}, std::pair{"/day", RateUnit::Day}}) {
+  for (const auto& [name, value] :
+       {std::pair{"/second", RateUnit::Second}, std::pair{"/minute", RateUnit::Minute},
+        std::pair{"/hour", RateUnit::Hour}, std::pair{"/day", RateUnit::Day}}) {
     if (unit == name) return dataplane::RateLimitMatch{rate, value, burst};
   }
   return std::nullopt;
@@ -273,15 +300,17 @@ dataplane::Action denyAction(DenyAction deny) {
 std::string plainText(std::string_view text, std::size_t bytes) {
   std::string out(text.substr(0, bytes));
   for (char& c : out) {
-    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("_ @%+=:,./-").find(c) != std::string_view::npos;
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view("_ @%+=:,./-").find(c) != std::string_view::npos;
     if (!plain) c = '_';
   }
   return out;
 }
 
 ChainMap verdictChains(const MarkBits& marks) {
-  return {{ChainName(kAcceptChain), share({{{}, dataplane::SetMark{marks.accept, marks.accept}, {}}})},
-          {ChainName(kPassChain), share({{{}, dataplane::SetMark{marks.pass, marks.pass}, {}}})}};
+  return {
+      {ChainName(kAcceptChain), share({{{}, dataplane::SetMark{marks.accept, marks.accept}, {}}})},
+      {ChainName(kPassChain), share({{{}, dataplane::SetMark{marks.pass, marks.pass}, {}}})}};
 }
 
 RenderedList renderRuleList(const RuleList& list, api::PolicyDirection direction, Family family,
@@ -290,10 +319,12 @@ RenderedList renderRuleList(const RuleList& list, api::PolicyDirection direction
 }
 
 dataplane::ChainName groupChainName(const Group& group) {
-  return (group.direction == api::PolicyDirection::Ingress ? "mgy-gi-" : "mgy-go-") + group.hash.substr(0, 16);
+  return (group.direction == api::PolicyDirection::Ingress ? "mgy-gi-" : "mgy-go-") +
+         group.hash.substr(0, 16);
 }
 
-GroupChains::GroupChains(Family family, RuleOptions options) : family_(family), options_(std::move(options)) {}
+GroupChains::GroupChains(Family family, RuleOptions options)
+    : family_(family), options_(std::move(options)) {}
 
 void GroupChains::add(const GroupPtr& group) {
   const ChainName name = groupChainName(*group);
@@ -304,7 +335,8 @@ void GroupChains::add(const GroupPtr& group) {
     for (const RuleListPtr& policy : tier.policies) renderer.policy(use(policy, group->direction));
     renderer.endTier(tier);
   }
-  for (const RuleListPtr& profile : group->profiles) renderer.profile(use(profile, group->direction));
+  for (const RuleListPtr& profile : group->profiles)
+    renderer.profile(use(profile, group->direction));
   chains_[name] = renderer.finish();
 }
 

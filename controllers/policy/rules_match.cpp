@@ -16,8 +16,9 @@ constexpr std::size_t kPortSlots = 15;  // of xt_multiport
 constexpr std::uint8_t kDccp = 33;
 
 bool hasPorts(std::optional<std::uint8_t> protocol) {
-  return protocol && (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP || *protocol == IPPROTO_SCTP ||
-                      *protocol == IPPROTO_UDPLITE || *protocol == kDccp);
+  return protocol &&
+         (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP || *protocol == IPPROTO_SCTP ||
+          *protocol == IPPROTO_UDPLITE || *protocol == kDccp);
 }
 
 /// Those of the family, without those that another one contains.
@@ -34,10 +35,13 @@ std::vector<Prefix> netsOf(const std::vector<Prefix>& nets, Family family) {
   return kept;
 }
 
-bool isEverything(const Prefix& net) { return net.length == 0; }
+bool isEverything(const Prefix& net) {
+  return net.length == 0;
+}
 
 /// Ranges sorted and joined, in portions that one match can hold.
-std::vector<std::vector<dataplane::PortRange>> portPortions(const std::vector<api::PortRange>& ports) {
+std::vector<std::vector<dataplane::PortRange>> portPortions(
+    const std::vector<api::PortRange>& ports) {
   std::vector<dataplane::PortRange> joined;
   std::vector<api::PortRange> sorted = ports;
   std::sort(sorted.begin(), sorted.end());
@@ -74,9 +78,12 @@ class Builder {
   std::optional<RuleMatch> build() {
     if (rule_.ipVersion && *rule_.ipVersion != family_) return std::nullopt;
     if (!addProtocol()) return std::nullopt;
-    if (!addNets(rule_.source, End::Source) || !addNets(rule_.destination, End::Destination)) return std::nullopt;
-    if (!addIcmp(rule_.icmp, Sense::Is) || !addIcmp(rule_.notIcmp, Sense::IsNot)) return std::nullopt;
-    if (!addPorts(rule_.source, End::Source) || !addPorts(rule_.destination, End::Destination)) return std::nullopt;
+    if (!addNets(rule_.source, End::Source) || !addNets(rule_.destination, End::Destination))
+      return std::nullopt;
+    if (!addIcmp(rule_.icmp, Sense::Is) || !addIcmp(rule_.notIcmp, Sense::IsNot))
+      return std::nullopt;
+    if (!addPorts(rule_.source, End::Source) || !addPorts(rule_.destination, End::Destination))
+      return std::nullopt;
     addSets(rule_.source, End::Source);
     addSets(rule_.destination, End::Destination);
     return std::move(match_);
@@ -138,7 +145,8 @@ class Builder {
       alternative.emplace_back(dataplane::PortsMatch{which, ports, Sense::Is});
       alternatives.push_back(std::move(alternative));
     }
-    for (const SetId& id : end.namedPorts) alternatives.push_back({setMatch(id, which, family_, Sense::Is)});
+    for (const SetId& id : end.namedPorts)
+      alternatives.push_back({setMatch(id, which, family_, Sense::Is)});
     if (single) {
       match_.guard.push_back(std::move(alternatives.front().front()));
     } else if (!alternatives.empty()) {
@@ -151,10 +159,14 @@ class Builder {
   }
 
   void addSets(const ResolvedEnd& end, End which) {
-    for (const SetId& id : end.sets) match_.guard.push_back(setMatch(id, which, family_, Sense::Is));
-    for (const SetId& id : end.portSets) match_.guard.push_back(setMatch(id, which, family_, Sense::Is));
-    for (const SetId& id : end.notSets) match_.guard.push_back(setMatch(id, which, family_, Sense::IsNot));
-    for (const SetId& id : end.notNamedPorts) match_.guard.push_back(setMatch(id, which, family_, Sense::IsNot));
+    for (const SetId& id : end.sets)
+      match_.guard.push_back(setMatch(id, which, family_, Sense::Is));
+    for (const SetId& id : end.portSets)
+      match_.guard.push_back(setMatch(id, which, family_, Sense::Is));
+    for (const SetId& id : end.notSets)
+      match_.guard.push_back(setMatch(id, which, family_, Sense::IsNot));
+    for (const SetId& id : end.notNamedPorts)
+      match_.guard.push_back(setMatch(id, which, family_, Sense::IsNot));
   }
 
   const ResolvedRule& rule_;
@@ -164,6 +176,8 @@ class Builder {
 
 }  // namespace
 
-std::optional<RuleMatch> ruleMatch(const ResolvedRule& rule, Family family) { return Builder(rule, family).build(); }
+std::optional<RuleMatch> ruleMatch(const ResolvedRule& rule, Family family) {
+  return Builder(rule, family).build();
+}
 
 }  // namespace margay::controllers

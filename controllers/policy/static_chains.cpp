@@ -30,8 +30,12 @@ dataplane::ChainRules share(std::vector<Rule> rules) {
   return std::make_shared<const std::vector<Rule>>(std::move(rules));
 }
 
-Match net(End end, const char* text) { return dataplane::NetMatch{end, *Prefix::parseNetwork(text), Sense::Is}; }
-Match protocol(std::uint8_t number) { return dataplane::ProtocolMatch{number, Sense::Is}; }
+Match net(End end, const char* text) {
+  return dataplane::NetMatch{end, *Prefix::parseNetwork(text), Sense::Is};
+}
+Match protocol(std::uint8_t number) {
+  return dataplane::ProtocolMatch{number, Sense::Is};
+}
 Match workload(Side side, const std::string& prefix) {
   return dataplane::InterfaceMatch{side, prefix, NameMatch::Prefix, Sense::Is};
 }
@@ -55,8 +59,8 @@ Action finalAllow(const StaticOptions& options) {
   return dataplane::Accept{};
 }
 
-/// What both ends begin with. Established flows are accepted here and skip the other end, which has judged
-/// them when they were new.
+/// What both ends begin with. Established flows are accepted here and skip the other end, which has
+/// judged them when they were new.
 std::vector<Rule> connectionRules(const StaticOptions& options) {
   const std::uint32_t ours = options.rules.marks.accept | options.rules.marks.pass;
   std::vector<Rule> rules;
@@ -65,7 +69,8 @@ std::vector<Rule> connectionRules(const StaticOptions& options) {
   } else {
     rules.push_back({{established()}, dataplane::Accept{}, {}});
   }
-  if (options.invalid == InvalidPackets::Drop) rules.push_back({{invalid()}, denyAction(options.rules.deny), {}});
+  if (options.invalid == InvalidPackets::Drop)
+    rules.push_back({{invalid()}, denyAction(options.rules.deny), {}});
   rules.push_back({{}, dataplane::SetMark{0, ours}, {}});
   return rules;
 }
@@ -78,14 +83,17 @@ std::vector<Rule> encapsulationRules(const StaticOptions& options) {
     for (const std::uint16_t port : options.vxlanPorts) ports.ports.push_back({port, port});
     rules.push_back({{protocol(IPPROTO_UDP), ports}, deny, "VXLAN from a workload"});
   }
-  if (options.ipip == Encapsulation::Drop) rules.push_back({{protocol(IPPROTO_IPIP)}, deny, "IP in IP from a workload"});
+  if (options.ipip == Encapsulation::Drop)
+    rules.push_back({{protocol(IPPROTO_IPIP)}, deny, "IP in IP from a workload"});
   return rules;
 }
 
 /// Dispatch returns with the accept mark, or with no verdict: fail closed.
 void addDispatch(std::vector<Rule>& rules, std::string_view chain, const StaticOptions& options) {
   rules.push_back({{}, Jump{std::string(chain)}, {}});
-  rules.push_back({{accepted(options, Sense::IsNot)}, denyAction(options.rules.deny), "no policy or profile accepted it"});
+  rules.push_back({{accepted(options, Sense::IsNot)},
+                   denyAction(options.rules.deny),
+                   "no policy or profile accepted it"});
 }
 
 dataplane::ChainRules fromWorkload(const StaticOptions& options) {
@@ -104,15 +112,20 @@ dataplane::ChainRules toWorkload(const StaticOptions& options) {
 dataplane::ChainRules toHost(Family family, const StaticOptions& options) {
   std::vector<Rule> rules;
   if (family == Family::V6) {
-    // Multicast listeners, router solicitation and neighbour discovery: a router that does not hear them
-    // cuts its workloads off, so no policy can forbid them.
-    for (const std::uint8_t type : std::initializer_list<std::uint8_t>{130, 131, 132, 133, 135, 136}) {
-      rules.push_back({{protocol(IPPROTO_ICMPV6), dataplane::IcmpMatch{type, std::nullopt, Sense::Is}}, finalAllow(options), {}});
+    // Multicast listeners, router solicitation and neighbour discovery: a router that does not hear
+    // them cuts its workloads off, so no policy can forbid them.
+    for (const std::uint8_t type :
+         std::initializer_list<std::uint8_t>{130, 131, 132, 133, 135, 136}) {
+      rules.push_back(
+          {{protocol(IPPROTO_ICMPV6), dataplane::IcmpMatch{type, std::nullopt, Sense::Is}},
+           finalAllow(options),
+           {}});
     }
   }
-  // With AllowAction::Return the workload chain hands established packets back, but the action below is for
-  // new ones only.
-  if (options.allow == AllowAction::Return) rules.push_back({{established()}, dataplane::Return{}, {}});
+  // With AllowAction::Return the workload chain hands established packets back, but the action
+  // below is for new ones only.
+  if (options.allow == AllowAction::Return)
+    rules.push_back({{established()}, dataplane::Return{}, {}});
   rules.push_back({{}, Jump{kFromWorkloadChain}, {}});
   Action last = dataplane::Return{};
   if (options.endpointToHost == HostAction::Accept) last = dataplane::Accept{};
@@ -121,26 +134,35 @@ dataplane::ChainRules toHost(Family family, const StaticOptions& options) {
   return share(std::move(rules));
 }
 
-HookRule hook(BaseChain chain, Position position, std::vector<Match> matches, Action action, const std::string& what) {
+HookRule hook(BaseChain chain, Position position, std::vector<Match> matches, Action action,
+              const std::string& what) {
   return {chain, position, {std::move(matches), std::move(action), "margay: " + what}};
 }
 
 }  // namespace
 
-dataplane::RuleTable rawTable(Family family, const StaticOptions& options, std::span<const SharedSource> shared) {
+dataplane::RuleTable rawTable(Family family, const StaticOptions& options,
+                              std::span<const SharedSource> shared) {
   std::vector<Rule> rules;
   if (family == Family::V4) {
-    // Workload interfaces have route_localnet, so the host's own loopback services would be in reach.
+    // Workload interfaces have route_localnet, so the host's own loopback services would be in
+    // reach.
     rules.push_back({{net(End::Destination, "127.0.0.0/8")}, dataplane::Drop{}, {}});
   } else {
-    rules.push_back({{net(End::Source, "fe80::/10"), protocol(IPPROTO_ICMPV6)}, dataplane::Return{}, {}});
-    rules.push_back({{net(End::Source, "::/128"), protocol(IPPROTO_ICMPV6)}, dataplane::Return{}, {}});
+    rules.push_back(
+        {{net(End::Source, "fe80::/10"), protocol(IPPROTO_ICMPV6)}, dataplane::Return{}, {}});
+    rules.push_back(
+        {{net(End::Source, "::/128"), protocol(IPPROTO_ICMPV6)}, dataplane::Return{}, {}});
   }
-  rules.push_back({{dataplane::SetMatch{localSet(family).name, {End::Source, End::Source}, Sense::Is}}, dataplane::Return{}, {}});
+  rules.push_back(
+      {{dataplane::SetMatch{localSet(family).name, {End::Source, End::Source}, Sense::Is}},
+       dataplane::Return{},
+       {}});
   for (const SharedSource& source : shared) {
     if (source.prefix.family() != family) continue;
     Rule rule{{dataplane::InterfaceMatch{Side::In, source.device}}, dataplane::Return{}, {}};
-    if (source.prefix.length > 0) rule.matches.emplace_back(dataplane::NetMatch{End::Source, source.prefix, Sense::Is});
+    if (source.prefix.length > 0)
+      rule.matches.emplace_back(dataplane::NetMatch{End::Source, source.prefix, Sense::Is});
     rules.push_back(std::move(rule));
   }
   rules.push_back({{}, dataplane::Drop{}, "source address is not the workload's own"});
@@ -148,8 +170,8 @@ dataplane::RuleTable rawTable(Family family, const StaticOptions& options, std::
   dataplane::RuleTable table;
   table.chains[kAntiSpoofChain] = share(std::move(rules));
   for (const std::string& prefix : options.interfacePrefixes) {
-    table.hooks.push_back(hook(BaseChain::Prerouting, options.insert, {workload(Side::In, prefix)}, Jump{kAntiSpoofChain},
-                               "check the source of workload packets"));
+    table.hooks.push_back(hook(BaseChain::Prerouting, options.insert, {workload(Side::In, prefix)},
+                               Jump{kAntiSpoofChain}, "check the source of workload packets"));
   }
   return table;
 }
@@ -161,7 +183,8 @@ dataplane::RuleTable filterTable(Family family, const StaticOptions& options) {
   table.chains[kToWorkloadChain] = toWorkload(options);
   table.chains[kToHostChain] = toHost(family, options);
 
-  const auto eachPrefix = [&](BaseChain chain, Position position, Side side, std::vector<Match> more, const Action& action,
+  const auto eachPrefix = [&](BaseChain chain, Position position, Side side,
+                              std::vector<Match> more, const Action& action,
                               const std::string& what) {
     for (const std::string& prefix : options.interfacePrefixes) {
       std::vector<Match> matches{workload(side, prefix)};
@@ -169,13 +192,19 @@ dataplane::RuleTable filterTable(Family family, const StaticOptions& options) {
       table.hooks.push_back(hook(chain, position, std::move(matches), action, what));
     }
   };
-  eachPrefix(BaseChain::Input, options.insert, Side::In, {}, Jump{kToHostChain}, "policy of packets from workloads to the host");
-  eachPrefix(BaseChain::Forward, options.insert, Side::In, {}, Jump{kFromWorkloadChain}, "policy of the sending workload");
-  eachPrefix(BaseChain::Forward, options.insert, Side::Out, {}, Jump{kToWorkloadChain}, "policy of the receiving workload");
-  // Only behind the two jumps can the mark be ours, and only for packets of workload interfaces is it.
+  eachPrefix(BaseChain::Input, options.insert, Side::In, {}, Jump{kToHostChain},
+             "policy of packets from workloads to the host");
+  eachPrefix(BaseChain::Forward, options.insert, Side::In, {}, Jump{kFromWorkloadChain},
+             "policy of the sending workload");
+  eachPrefix(BaseChain::Forward, options.insert, Side::Out, {}, Jump{kToWorkloadChain},
+             "policy of the receiving workload");
+  // Only behind the two jumps can the mark be ours, and only for packets of workload interfaces is
+  // it.
   const std::vector<Match> mark{accepted(options, Sense::Is)};
-  eachPrefix(BaseChain::Forward, Position::Last, Side::In, mark, finalAllow(options), "policy accepted it");
-  eachPrefix(BaseChain::Forward, Position::Last, Side::Out, mark, finalAllow(options), "policy accepted it");
+  eachPrefix(BaseChain::Forward, Position::Last, Side::In, mark, finalAllow(options),
+             "policy accepted it");
+  eachPrefix(BaseChain::Forward, Position::Last, Side::Out, mark, finalAllow(options),
+             "policy accepted it");
   return table;
 }
 

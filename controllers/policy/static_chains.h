@@ -9,7 +9,8 @@
 #include "controllers/policy/rules.h"
 #include "dataplane/model/rule.h"
 
-/// The chains that stay while pods and policies come and go, and the hooks that lead to them. Pure; any thread.
+/// The chains that stay while pods and policies come and go, and the hooks that lead to them. Pure;
+/// any thread.
 namespace margay::controllers {
 
 enum class HostAction : std::uint8_t { Drop, Return, Accept };
@@ -30,18 +31,17 @@ struct StaticOptions {
   bool operator==(const StaticOptions&) const = default;
 };
 
-/// Raw table. PREROUTING sends what comes from workload interfaces to a check of its source, before conntrack
-/// knows the packet: address and interface must be in localSet, or in `shared`; else it is dropped. IPv6
-/// neighbour discovery passes; IPv4 packets to 127.0.0.0/8 do not.
+/// Raw table. PREROUTING sends what comes from workload interfaces to a check of its source, before
+/// conntrack knows the packet: address and interface must be in localSet, or in `shared`; else it
+/// is dropped. IPv6 neighbour discovery passes; IPv4 packets to 127.0.0.0/8 do not.
 [[nodiscard]] dataplane::RuleTable rawTable(Family family, const StaticOptions& options,
                                             std::span<const SharedSource> shared);
 
 /// Filter table without dispatch, group and policy chains, which the caller adds (dispatchChains,
 /// GroupChains). Hooks match nothing outside workload interfaces:
-///   FORWARD: policy of the sender, then of the receiver; what no end has dropped is accepted behind all
-///   other rules by the accept mark.
-///   INPUT: policy of the sender, then `endpointToHost`. Established flows and, in IPv6, ICMPv6 that a router
-///   must hear are accepted before.
+///   FORWARD: policy of the sender, then of the receiver; what no end has dropped is accepted
+///   behind all other rules by the accept mark. INPUT: policy of the sender, then `endpointToHost`.
+///   Established flows and, in IPv6, ICMPv6 that a router must hear are accepted before.
 /// Packets from the host to workloads pass, as with Calico.
 [[nodiscard]] dataplane::RuleTable filterTable(Family family, const StaticOptions& options);
 

@@ -15,7 +15,8 @@ struct NextHop {
 };
 
 /// The way to `address` over a link of ours, or no value and why not.
-std::optional<NextHop> linkTo(const Address& address, std::span<const dataplane::InterfaceAddress> ours, std::string& why) {
+std::optional<NextHop> linkTo(const Address& address,
+                              std::span<const dataplane::InterfaceAddress> ours, std::string& why) {
   const dataplane::InterfaceAddress* best = nullptr;
   for (const dataplane::InterfaceAddress& own : ours) {
     if (own.address.address == address) {
@@ -37,7 +38,8 @@ std::optional<NextHop> linkTo(const Address& address, std::span<const dataplane:
 /// The way to a node in each family, found once a node.
 class Hops {
  public:
-  Hops(std::span<const api::Node> nodes, std::span<const dataplane::InterfaceAddress> ours) : ours_(ours) {
+  Hops(std::span<const api::Node> nodes, std::span<const dataplane::InterfaceAddress> ours)
+      : ours_(ours) {
     for (const api::Node& node : nodes) nodes_.emplace(node.name, &node);
   }
 
@@ -56,7 +58,8 @@ class Hops {
     if (const auto address = node.address(family)) {
       at->second.next = linkTo(*address, ours_, at->second.why);
     } else {
-      at->second.why = family == Family::V4 ? "node has no IPv4 address" : "node has no IPv6 address";
+      at->second.why =
+          family == Family::V4 ? "node has no IPv4 address" : "node has no IPv6 address";
     }
     return at->second;
   }
@@ -77,11 +80,12 @@ dataplane::Route routeBy(const NextHop& hop, const Prefix& destination, std::uin
 }
 
 /// Adds the route if nobody claimed its destination before.
-void claim(NodeRoutes& out, std::map<Prefix, std::string>& owners, const std::string& name, const Prefix& destination,
-           const Hops::Hop& hop, std::uint32_t metric) {
+void claim(NodeRoutes& out, std::map<Prefix, std::string>& owners, const std::string& name,
+           const Prefix& destination, const Hops::Hop& hop, std::uint32_t metric) {
   const auto [owner, fresh] = owners.emplace(destination, name);
   if (!fresh) {
-    if (owner->second != name) out.skipped.push_back({name, destination.str() + ": belongs to " + owner->second});
+    if (owner->second != name)
+      out.skipped.push_back({name, destination.str() + ": belongs to " + owner->second});
     return;
   }
   if (!hop.next) {
@@ -93,7 +97,8 @@ void claim(NodeRoutes& out, std::map<Prefix, std::string>& owners, const std::st
 }
 
 bool covers(const api::Node& node, const Prefix& address) {
-  return std::any_of(node.podCidrs.begin(), node.podCidrs.end(), [&](const Prefix& cidr) { return cidr.contains(address); });
+  return std::any_of(node.podCidrs.begin(), node.podCidrs.end(),
+                     [&](const Prefix& cidr) { return cidr.contains(address); });
 }
 
 }  // namespace
@@ -102,7 +107,8 @@ NodeRoutes nodeRoutes(std::span<const api::Node> nodes, const std::string& self,
                       std::span<const dataplane::InterfaceAddress> addresses) {
   std::vector<const api::Node*> sorted;
   for (const api::Node& node : nodes) sorted.push_back(&node);
-  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return a->name < b->name; });
 
   NodeRoutes out;
   Hops hops(nodes, addresses);
@@ -121,9 +127,10 @@ NodeRoutes nodeRoutes(std::span<const api::Node> nodes, const std::string& self,
   return out;
 }
 
-NodeRoutes remoteEndpointRoutes(std::span<const std::shared_ptr<const api::WorkloadEndpoint>> endpoints,
-                                std::span<const api::Node> nodes, const std::string& self,
-                                std::span<const dataplane::InterfaceAddress> addresses) {
+NodeRoutes remoteEndpointRoutes(
+    std::span<const std::shared_ptr<const api::WorkloadEndpoint>> endpoints,
+    std::span<const api::Node> nodes, const std::string& self,
+    std::span<const dataplane::InterfaceAddress> addresses) {
   NodeRoutes out;
   Hops hops(nodes, addresses);
   std::vector<const api::WorkloadEndpoint*> sorted;

@@ -13,9 +13,9 @@ namespace margay::controllers {
 namespace {
 
 using api::PolicyDirection;
+using test::net;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using test::net;
 
 GroupPtr group(const std::string& hash, PolicyDirection direction = PolicyDirection::Egress) {
   auto out = std::make_shared<Group>();
@@ -29,8 +29,10 @@ std::vector<GroupPtr> groups(std::size_t count) {
   return out;
 }
 WorkloadInterface interface(const std::string& device, const std::vector<std::string>& addresses,
-                            const std::vector<std::string>& sources = {}, GroupPtr ingress = {}, GroupPtr egress = {}) {
-  auto endpoint = std::make_shared<api::WorkloadEndpoint>(test::pod({.name = device, .addresses = addresses}));
+                            const std::vector<std::string>& sources = {}, GroupPtr ingress = {},
+                            GroupPtr egress = {}) {
+  auto endpoint =
+      std::make_shared<api::WorkloadEndpoint>(test::pod({.name = device, .addresses = addresses}));
   endpoint->allowedSources = test::nets(sources);
   auto local = std::make_shared<LocalEndpoint>();
   local->endpoint = endpoint;
@@ -40,7 +42,8 @@ WorkloadInterface interface(const std::string& device, const std::vector<std::st
 }
 std::vector<std::string> lines(const std::vector<SetEntry>& entries) {
   std::vector<std::string> out;
-  for (const auto& entry : entries) out.push_back(entry.set + ' ' + entry.member.net.str() + ' ' + entry.member.device);
+  for (const auto& entry : entries)
+    out.push_back(entry.set + ' ' + entry.member.net.str() + ' ' + entry.member.device);
   return out;
 }
 std::string textOf(ChainMap chains) {
@@ -50,12 +53,16 @@ std::string textOf(ChainMap chains) {
 }
 
 TEST(Dispatch, AFewGroupsAreAskedOneAfterTheOther) {
-  const std::vector<GroupPtr> two{group("bbbbbbbbbbbbbbbb"), group("aaaaaaaaaaaaaaaa"), group("cccccccccccccccc", PolicyDirection::Ingress)};
-  EXPECT_EQ(textOf(dispatchChains(dispatchLayout(PolicyDirection::Egress, two), {}, Family::V4)),
-            "mgy-from-dispatch: --match-set mgy4-go-aaaaaaaaaaaaaaaa src,src -g mgy-go-aaaaaaaaaaaaaaaa\n"
-            "mgy-from-dispatch: --match-set mgy4-go-bbbbbbbbbbbbbbbb src,src -g mgy-go-bbbbbbbbbbbbbbbb\n");
-  EXPECT_EQ(textOf(dispatchChains(dispatchLayout(PolicyDirection::Ingress, two), {}, Family::V6)),
-            "mgy-to-dispatch: --match-set mgy6-gi-cccccccccccccccc dst,dst -g mgy-gi-cccccccccccccccc\n");
+  const std::vector<GroupPtr> two{group("bbbbbbbbbbbbbbbb"), group("aaaaaaaaaaaaaaaa"),
+                                  group("cccccccccccccccc", PolicyDirection::Ingress)};
+  EXPECT_EQ(
+      textOf(dispatchChains(dispatchLayout(PolicyDirection::Egress, two), {}, Family::V4)),
+      "mgy-from-dispatch: --match-set mgy4-go-aaaaaaaaaaaaaaaa src,src -g mgy-go-aaaaaaaaaaaaaaaa\n"
+      "mgy-from-dispatch: --match-set mgy4-go-bbbbbbbbbbbbbbbb src,src -g "
+      "mgy-go-bbbbbbbbbbbbbbbb\n");
+  EXPECT_EQ(
+      textOf(dispatchChains(dispatchLayout(PolicyDirection::Ingress, two), {}, Family::V6)),
+      "mgy-to-dispatch: --match-set mgy6-gi-cccccccccccccccc dst,dst -g mgy-gi-cccccccccccccccc\n");
 }
 
 TEST(Dispatch, NoBucketHoldsMoreThanSixteenGroups) {
@@ -76,12 +83,14 @@ TEST(Dispatch, OneGroupMoreConcernsItsBucketOnly) {
   const auto after = dispatchLayout(PolicyDirection::Egress, groups(201));
   std::size_t changed = 0;
   for (const auto& bucket : after.buckets) {
-    if (std::find(before.buckets.begin(), before.buckets.end(), bucket) == before.buckets.end()) ++changed;
+    if (std::find(before.buckets.begin(), before.buckets.end(), bucket) == before.buckets.end())
+      ++changed;
     // Groups are compared by pointer, so look at their hashes.
     for (const auto& old : before.buckets) {
       if (old.bits != bucket.bits || old.groups.size() != bucket.groups.size()) continue;
       --changed;
-      for (std::size_t i = 0; i < old.groups.size(); ++i) EXPECT_EQ(old.groups[i]->hash, bucket.groups[i]->hash);
+      for (std::size_t i = 0; i < old.groups.size(); ++i)
+        EXPECT_EQ(old.groups[i]->hash, bucket.groups[i]->hash);
     }
   }
   EXPECT_LE(changed, 2U);
@@ -102,20 +111,26 @@ TEST(Dispatch, AnInterfaceJoinsItsGroupsOfBothFamilies) {
   const auto in = group("cccccccccccccccc", PolicyDirection::Ingress);
   const auto out = group("aaaaaaaaaaaaaaaa");
   const std::vector<GroupPtr> all{in, out};
-  const auto entries = dispatchEntries(interface("cali1", {"10.0.0.1", "fd00::1"}, {"10.9.0.0/16", "0.0.0.0/0"}, in, out),
-                                       dispatchLayout(PolicyDirection::Ingress, all), dispatchLayout(PolicyDirection::Egress, all),
-                                       {net("0.0.0.0/0")});
-  EXPECT_THAT(lines(entries.groups),
-              ElementsAre("mgy4-gi-cccccccccccccccc 10.0.0.1/32 cali1", "mgy4-gi-cccccccccccccccc 10.9.0.0/16 cali1",
-                          "mgy4-go-aaaaaaaaaaaaaaaa 10.0.0.1/32 cali1", "mgy4-go-aaaaaaaaaaaaaaaa 10.9.0.0/16 cali1",
-                          "mgy6-gi-cccccccccccccccc fd00::1/128 cali1", "mgy6-go-aaaaaaaaaaaaaaaa fd00::1/128 cali1"));
-  EXPECT_THAT(lines(entries.local), ElementsAre("mgy4-local 10.0.0.1/32 cali1", "mgy4-local 10.9.0.0/16 cali1", "mgy6-local fd00::1/128 cali1"));
+  const auto entries = dispatchEntries(
+      interface("cali1", {"10.0.0.1", "fd00::1"}, {"10.9.0.0/16", "0.0.0.0/0"}, in, out),
+      dispatchLayout(PolicyDirection::Ingress, all), dispatchLayout(PolicyDirection::Egress, all),
+      {net("0.0.0.0/0")});
+  EXPECT_THAT(lines(entries.groups), ElementsAre("mgy4-gi-cccccccccccccccc 10.0.0.1/32 cali1",
+                                                 "mgy4-gi-cccccccccccccccc 10.9.0.0/16 cali1",
+                                                 "mgy4-go-aaaaaaaaaaaaaaaa 10.0.0.1/32 cali1",
+                                                 "mgy4-go-aaaaaaaaaaaaaaaa 10.9.0.0/16 cali1",
+                                                 "mgy6-gi-cccccccccccccccc fd00::1/128 cali1",
+                                                 "mgy6-go-aaaaaaaaaaaaaaaa fd00::1/128 cali1"));
+  EXPECT_THAT(lines(entries.local),
+              ElementsAre("mgy4-local 10.0.0.1/32 cali1", "mgy4-local 10.9.0.0/16 cali1",
+                          "mgy6-local fd00::1/128 cali1"));
 }
 
 TEST(Dispatch, ABucketIsJoinedBehindItsGroup) {
   const auto all = groups(20);
   const auto layout = dispatchLayout(PolicyDirection::Egress, all);
-  const auto entries = dispatchEntries(interface("cali1", {"10.0.0.1"}, {}, {}, all[3]), dispatchLayout(PolicyDirection::Ingress, all), layout, {});
+  const auto entries = dispatchEntries(interface("cali1", {"10.0.0.1"}, {}, {}, all[3]),
+                                       dispatchLayout(PolicyDirection::Ingress, all), layout, {});
   ASSERT_EQ(entries.groups.size(), 2U);
   EXPECT_EQ(entries.groups[0].set, "mgy4-go-" + all[3]->hash);
   EXPECT_TRUE(entries.groups[1].set.starts_with("mgy4-bo-")) << entries.groups[1].set;
@@ -123,29 +138,35 @@ TEST(Dispatch, ABucketIsJoinedBehindItsGroup) {
 
 TEST(Dispatch, PrefixesThatSetsCannotHoldAreRules) {
   std::vector<WorkloadInterface> interfaces;
-  for (std::size_t i = 0; i < kInterfacesPerPrefix; ++i) interfaces.push_back(interface("cali" + std::to_string(i), {}, {"10.9.0.0/16"}));
+  for (std::size_t i = 0; i < kInterfacesPerPrefix; ++i)
+    interfaces.push_back(interface("cali" + std::to_string(i), {}, {"10.9.0.0/16"}));
   EXPECT_THAT(sharedPrefixes(interfaces), IsEmpty());
   interfaces.push_back(interface("calix", {}, {"10.9.0.0/16", "10.9.1.0/24"}));
   EXPECT_THAT(sharedPrefixes(interfaces), ElementsAre(net("10.9.0.0/16")));
   const auto sources = sharedSources(interfaces, sharedPrefixes(interfaces), Family::V4);
   EXPECT_EQ(sources.size(), kInterfacesPerPrefix + 1);
-  const std::vector<WorkloadInterface> one{interface("cali1", {}, {"::/0", "fe80::/64", "169.254.0.0/16", "10.0.0.0/8"})};
-  EXPECT_THAT(sharedPrefixes(one), ElementsAre(net("169.254.0.0/16"), net("::/0"), net("fe80::/64")));
+  const std::vector<WorkloadInterface> one{
+      interface("cali1", {}, {"::/0", "fe80::/64", "169.254.0.0/16", "10.0.0.0/8"})};
+  EXPECT_THAT(sharedPrefixes(one),
+              ElementsAre(net("169.254.0.0/16"), net("::/0"), net("fe80::/64")));
 }
 
 TEST(Dispatch, SharedSourcesAreJudgedByTheGroupOfTheirInterface) {
   const auto in = group("cccccccccccccccc", PolicyDirection::Ingress);
   const auto out = group("aaaaaaaaaaaaaaaa");
-  const std::vector<SharedSource> shared{{"cali1", net("0.0.0.0/0"), in, out}, {"cali2", net("10.0.0.0/8"), in, out}};
+  const std::vector<SharedSource> shared{{"cali1", net("0.0.0.0/0"), in, out},
+                                         {"cali2", net("10.0.0.0/8"), in, out}};
   const std::vector<GroupPtr> all{in, out};
-  EXPECT_EQ(textOf(dispatchChains(dispatchLayout(PolicyDirection::Egress, all), shared, Family::V4)),
-            "mgy-from-dispatch: --match-set mgy4-go-aaaaaaaaaaaaaaaa src,src -g mgy-go-aaaaaaaaaaaaaaaa\n"
-            "mgy-from-dispatch: -i cali1 -g mgy-go-aaaaaaaaaaaaaaaa\n"
-            "mgy-from-dispatch: -i cali2 -s 10.0.0.0/8 -g mgy-go-aaaaaaaaaaaaaaaa\n");
-  EXPECT_EQ(textOf(dispatchChains(dispatchLayout(PolicyDirection::Ingress, all), shared, Family::V4)),
-            "mgy-to-dispatch: --match-set mgy4-gi-cccccccccccccccc dst,dst -g mgy-gi-cccccccccccccccc\n"
-            "mgy-to-dispatch: -o cali1 -g mgy-gi-cccccccccccccccc\n"
-            "mgy-to-dispatch: -o cali2 -d 10.0.0.0/8 -g mgy-gi-cccccccccccccccc\n");
+  EXPECT_EQ(
+      textOf(dispatchChains(dispatchLayout(PolicyDirection::Egress, all), shared, Family::V4)),
+      "mgy-from-dispatch: --match-set mgy4-go-aaaaaaaaaaaaaaaa src,src -g mgy-go-aaaaaaaaaaaaaaaa\n"
+      "mgy-from-dispatch: -i cali1 -g mgy-go-aaaaaaaaaaaaaaaa\n"
+      "mgy-from-dispatch: -i cali2 -s 10.0.0.0/8 -g mgy-go-aaaaaaaaaaaaaaaa\n");
+  EXPECT_EQ(
+      textOf(dispatchChains(dispatchLayout(PolicyDirection::Ingress, all), shared, Family::V4)),
+      "mgy-to-dispatch: --match-set mgy4-gi-cccccccccccccccc dst,dst -g mgy-gi-cccccccccccccccc\n"
+      "mgy-to-dispatch: -o cali1 -g mgy-gi-cccccccccccccccc\n"
+      "mgy-to-dispatch: -o cali2 -d 10.0.0.0/8 -g mgy-gi-cccccccccccccccc\n");
 }
 
 }  // namespace

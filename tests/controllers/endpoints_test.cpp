@@ -8,26 +8,30 @@
 namespace margay::controllers {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using test::ip;
 using test::net;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 const std::vector<std::string> kPrefixes{"cali"};
 
-std::shared_ptr<LocalEndpoint> endpoint(const std::string& name, const std::string& device, const std::vector<std::string>& addresses) {
+std::shared_ptr<LocalEndpoint> endpoint(const std::string& name, const std::string& device,
+                                        const std::vector<std::string>& addresses) {
   auto local = std::make_shared<LocalEndpoint>();
-  local->endpoint = std::make_shared<const api::WorkloadEndpoint>(test::pod({.name = name, .addresses = addresses}));
+  local->endpoint = std::make_shared<const api::WorkloadEndpoint>(
+      test::pod({.name = name, .addresses = addresses}));
   local->interfaceName = device;
   return local;
 }
-WorkloadInterfaces interfaces(const std::vector<std::shared_ptr<const LocalEndpoint>>& endpoints, const std::vector<api::IPPool>& pools = {}) {
+WorkloadInterfaces interfaces(const std::vector<std::shared_ptr<const LocalEndpoint>>& endpoints,
+                              const std::vector<api::IPPool>& pools = {}) {
   return workloadInterfaces(endpoints, kPrefixes, pools);
 }
 std::vector<std::string> reasons(const WorkloadInterfaces& all) {
   std::vector<std::string> out;
   for (const auto& problem : all.problems) {
-    out.push_back((problem.severity == EndpointProblem::Severity::Error ? "error " : "warning ") + problem.endpoint.name + ": " + problem.reason);
+    out.push_back((problem.severity == EndpointProblem::Severity::Error ? "error " : "warning ") +
+                  problem.endpoint.name + ": " + problem.reason);
   }
   return out;
 }
@@ -45,7 +49,8 @@ dataplane::Link link(const std::string& name, bool up) {
 }
 
 TEST(WorkloadInterfacesTest, AreSortedByDevice) {
-  const auto all = interfaces({endpoint("a", "cali2", {"10.0.0.2"}), endpoint("b", "cali1", {"10.0.0.1", "fd00::1"})});
+  const auto all = interfaces(
+      {endpoint("a", "cali2", {"10.0.0.2"}), endpoint("b", "cali1", {"10.0.0.1", "fd00::1"})});
   ASSERT_EQ(all.interfaces.size(), 2U);
   EXPECT_EQ(all.interfaces[0].device, "cali1");
   EXPECT_THAT(all.interfaces[0].addresses, ElementsAre(net("10.0.0.1"), net("fd00::1")));
@@ -59,29 +64,42 @@ TEST(WorkloadInterfacesTest, TheFirstByNameHasAnAddressInWhateverOrderTheyCome) 
   EXPECT_EQ(interfaces({a, b}).interfaces, all.interfaces);
   EXPECT_THAT(all.interfaces[0].addresses, ElementsAre(net("10.0.0.3")));
   EXPECT_THAT(all.interfaces[1].addresses, ElementsAre(net("10.0.0.1"), net("10.0.0.2")));
-  EXPECT_THAT(reasons(all), ElementsAre("error n1-k8s-b-eth0: address 10.0.0.1/32 belongs to WorkloadEndpoint default/n1-k8s-a-eth0: delete one of the two"));
+  EXPECT_THAT(reasons(all),
+              ElementsAre("error n1-k8s-b-eth0: address 10.0.0.1/32 belongs to WorkloadEndpoint "
+                          "default/n1-k8s-a-eth0: delete one of the two"));
 }
 
 TEST(WorkloadInterfacesTest, TheSecondClaimOfAnInterfaceIsLeftOut) {
-  const auto all = interfaces({endpoint("a", "cali1", {"10.0.0.1"}), endpoint("b", "cali1", {"10.0.0.2"})});
+  const auto all =
+      interfaces({endpoint("a", "cali1", {"10.0.0.1"}), endpoint("b", "cali1", {"10.0.0.2"})});
   ASSERT_EQ(all.interfaces.size(), 1U);
   EXPECT_THAT(all.interfaces[0].addresses, ElementsAre(net("10.0.0.1")));
-  EXPECT_THAT(reasons(all), ElementsAre("error n1-k8s-b-eth0: interface cali1 belongs to WorkloadEndpoint default/n1-k8s-a-eth0: delete one of the two"));
+  EXPECT_THAT(reasons(all),
+              ElementsAre("error n1-k8s-b-eth0: interface cali1 belongs to WorkloadEndpoint "
+                          "default/n1-k8s-a-eth0: delete one of the two"));
 }
 
 TEST(WorkloadInterfacesTest, NamesThatNoWorkloadInterfaceHasAreErrors) {
-  const auto all = interfaces({endpoint("a", "", {}), endpoint("b", "cali567890123456", {}), endpoint("c", "cali/../all", {}), endpoint("d", "eth0", {})});
+  const auto all = interfaces({endpoint("a", "", {}), endpoint("b", "cali567890123456", {}),
+                               endpoint("c", "cali/../all", {}), endpoint("d", "eth0", {})});
   EXPECT_THAT(all.interfaces, IsEmpty());
-  EXPECT_THAT(reasons(all), ElementsAre("error n1-k8s-a-eth0: has no interface name: set spec.interfaceName",
-                                        "error n1-k8s-b-eth0: interface name cali567890123456 has 16 bytes, at most 15 are possible: rename it",
-                                        "error n1-k8s-c-eth0: interface name has bytes that no interface name can have: rename it",
-                                        "error n1-k8s-d-eth0: interface name eth0 begins with no workload prefix: rename it or add its prefix to InterfacePrefix"));
+  EXPECT_THAT(reasons(all),
+              ElementsAre("error n1-k8s-a-eth0: has no interface name: set spec.interfaceName",
+                          "error n1-k8s-b-eth0: interface name cali567890123456 has 16 bytes, at "
+                          "most 15 are possible: rename it",
+                          "error n1-k8s-c-eth0: interface name has bytes that no interface name "
+                          "can have: rename it",
+                          "error n1-k8s-d-eth0: interface name eth0 begins with no workload "
+                          "prefix: rename it or add its prefix to InterfacePrefix"));
 }
 
 TEST(WorkloadInterfacesTest, AnAddressOutsideEveryPoolIsNamedAndUsed) {
-  const auto all = interfaces({endpoint("a", "cali1", {"10.0.0.1", "11.0.0.1"})}, {pool("10.0.0.0/8")});
+  const auto all =
+      interfaces({endpoint("a", "cali1", {"10.0.0.1", "11.0.0.1"})}, {pool("10.0.0.0/8")});
   EXPECT_EQ(all.interfaces[0].addresses.size(), 2U);
-  EXPECT_THAT(reasons(all), ElementsAre("warning n1-k8s-a-eth0: address 11.0.0.1/32 is in no IPPool: add a pool that contains it or change the address"));
+  EXPECT_THAT(reasons(all),
+              ElementsAre("warning n1-k8s-a-eth0: address 11.0.0.1/32 is in no IPPool: add a pool "
+                          "that contains it or change the address"));
 }
 
 TEST(EndpointTablesTest, AnInterfaceThatIsUpHasRoutesNeighboursAndSysctls) {
@@ -111,8 +129,10 @@ TEST(EndpointTablesTest, AnInterfaceThatIsUpHasRoutesNeighboursAndSysctls) {
 }
 
 TEST(EndpointTablesTest, AnInterfaceThatIsDownHasSysctlsOnlyAndOneThatIsMissingHasNothing) {
-  const auto all = interfaces({endpoint("a", "cali1", {"10.0.0.1"}), endpoint("b", "cali2", {"10.0.0.2"})});
-  const auto tables = endpointTables(all.interfaces, {{"cali1", link("cali1", false)}}, {.ipv6 = false});
+  const auto all =
+      interfaces({endpoint("a", "cali1", {"10.0.0.1"}), endpoint("b", "cali2", {"10.0.0.2"})});
+  const auto tables =
+      endpointTables(all.interfaces, {{"cali1", link("cali1", false)}}, {.ipv6 = false});
   EXPECT_THAT(tables.routes, IsEmpty());
   EXPECT_THAT(tables.neighbours, IsEmpty());
   EXPECT_EQ(tables.sysctls.size(), 5U);
@@ -124,13 +144,15 @@ TEST(EndpointTablesTest, AllowedSourcesSwitchTheReversePathFilterOff) {
   changed->allowedSources = {net("0.0.0.0/0")};
   local->endpoint = changed;
   const auto all = interfaces({local});
-  const auto tables = endpointTables(all.interfaces, {{"cali1", link("cali1", true)}}, {.defaultRpFilter = "2"});
+  const auto tables =
+      endpointTables(all.interfaces, {{"cali1", link("cali1", true)}}, {.defaultRpFilter = "2"});
   EXPECT_EQ(tables.sysctls.at("net/ipv4/conf/cali1/rp_filter"), "0");
 }
 
 TEST(EndpointTablesTest, RoutesTakeMetricAndSourceFromOptions) {
   const auto all = interfaces({endpoint("a", "cali1", {"10.0.0.1"})});
-  const auto tables = endpointTables(all.interfaces, {{"cali1", link("cali1", true)}}, {.metricV4 = 7, .sourceV4 = ip("192.0.2.1")});
+  const auto tables = endpointTables(all.interfaces, {{"cali1", link("cali1", true)}},
+                                     {.metricV4 = 7, .sourceV4 = ip("192.0.2.1")});
   EXPECT_EQ(tables.routes.begin()->first.metric, 7U);
   EXPECT_EQ(tables.routes.begin()->second.source, ip("192.0.2.1"));
 }

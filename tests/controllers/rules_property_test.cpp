@@ -9,8 +9,8 @@
 #include "controllers/policy/static_chains.h"
 #include "tests/controllers/simulator.h"
 
-/// Rules and packets at random, from values so few that they meet: what the kernel would do with the rules we
-/// build must be what the resolved rules say.
+/// Rules and packets at random, from values so few that they meet: what the kernel would do with
+/// the rules we build must be what the resolved rules say.
 namespace margay::controllers {
 namespace {
 
@@ -21,10 +21,14 @@ using dataplane::SetMember;
 class Dice {
  public:
   explicit Dice(std::uint64_t seed) : engine_(seed) {}
-  std::size_t below(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(engine_); }
+  std::size_t below(std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(engine_);
+  }
   bool oneIn(std::size_t n) { return below(n) == 0; }
   template <class T>
-  const T& of(const std::vector<T>& values) { return values[below(values.size())]; }
+  const T& of(const std::vector<T>& values) {
+    return values[below(values.size())];
+  }
 
  private:
   std::mt19937_64 engine_;
@@ -39,36 +43,46 @@ struct World {
   std::vector<SetId> portSets;
 };
 
-bool inSet(const World& world, const SetId& id, const Address& address, std::uint8_t protocol, std::uint16_t port) {
+bool inSet(const World& world, const SetId& id, const Address& address, std::uint8_t protocol,
+           std::uint16_t port) {
   const bool withPort = setType(id.kind) == dataplane::SetType::HashIpPort;
   const auto& members = world.sets.at(id);
   return std::any_of(members.begin(), members.end(), [&](const SetMember& member) {
-    return member.net.contains(address) && (!withPort || (member.protocol == protocol && member.port == port));
+    return member.net.contains(address) &&
+           (!withPort || (member.protocol == protocol && member.port == port));
   });
 }
 
 bool portsHold(const std::vector<api::PortRange>& ports, std::uint16_t port) {
-  return std::any_of(ports.begin(), ports.end(), [&](const api::PortRange& r) { return r.first <= port && port <= r.last; });
+  return std::any_of(ports.begin(), ports.end(),
+                     [&](const api::PortRange& r) { return r.first <= port && port <= r.last; });
 }
 
-/// Calico's reading: a list of nets none of which is of the family takes the rule out, also a negated one.
-bool endHolds(const World& world, const ResolvedEnd& end, const Address& address, std::uint8_t protocol, std::uint16_t port) {
+/// Calico's reading: a list of nets none of which is of the family takes the rule out, also a
+/// negated one.
+bool endHolds(const World& world, const ResolvedEnd& end, const Address& address,
+              std::uint8_t protocol, std::uint16_t port) {
   const auto ofFamily = [&](const Prefix& net) { return net.family() == world.family; };
   const auto holds = [&](const Prefix& net) { return net.contains(address); };
   const auto in = [&](const SetId& id) { return inSet(world, id, address, protocol, port); };
   if (!end.nets.empty() && std::none_of(end.nets.begin(), end.nets.end(), holds)) return false;
-  if (!end.notNets.empty() && std::none_of(end.notNets.begin(), end.notNets.end(), ofFamily)) return false;
+  if (!end.notNets.empty() && std::none_of(end.notNets.begin(), end.notNets.end(), ofFamily))
+    return false;
   if (std::any_of(end.notNets.begin(), end.notNets.end(), holds)) return false;
   if (!std::all_of(end.sets.begin(), end.sets.end(), in)) return false;
   if (std::any_of(end.notSets.begin(), end.notSets.end(), in)) return false;
   if (!std::all_of(end.portSets.begin(), end.portSets.end(), in)) return false;
   const bool anyPort = end.ports.empty() && end.namedPorts.empty();
-  if (!anyPort && !portsHold(end.ports, port) && std::none_of(end.namedPorts.begin(), end.namedPorts.end(), in)) return false;
-  return !portsHold(end.notPorts, port) && std::none_of(end.notNamedPorts.begin(), end.notNamedPorts.end(), in);
+  if (!anyPort && !portsHold(end.ports, port) &&
+      std::none_of(end.namedPorts.begin(), end.namedPorts.end(), in))
+    return false;
+  return !portsHold(end.notPorts, port) &&
+         std::none_of(end.notNamedPorts.begin(), end.notNamedPorts.end(), in);
 }
 
 bool icmpHolds(const api::IcmpFields& fields, const sim::Packet& packet) {
-  return (!fields.type || *fields.type == packet.icmpType) && (!fields.code || *fields.code == packet.icmpCode);
+  return (!fields.type || *fields.type == packet.icmpType) &&
+         (!fields.code || *fields.code == packet.icmpCode);
 }
 
 bool ruleHolds(const World& world, const ResolvedRule& rule, const sim::Packet& packet) {
@@ -76,13 +90,15 @@ bool ruleHolds(const World& world, const ResolvedRule& rule, const sim::Packet& 
   if (rule.protocol && *rule.protocol != packet.protocol) return false;
   if (rule.notProtocol && *rule.notProtocol == packet.protocol) return false;
   // ICMP types are of the family's own ICMP only.
-  const std::uint8_t icmp = world.family == Family::V4 ? std::uint8_t{IPPROTO_ICMP} : std::uint8_t{IPPROTO_ICMPV6};
+  const std::uint8_t icmp =
+      world.family == Family::V4 ? std::uint8_t{IPPROTO_ICMP} : std::uint8_t{IPPROTO_ICMPV6};
   const bool typed = (rule.icmp && rule.icmp->type) || (rule.notIcmp && rule.notIcmp->type);
   if (typed && packet.protocol != icmp) return false;
   if (rule.icmp && rule.icmp->type && !icmpHolds(*rule.icmp, packet)) return false;
   if (rule.notIcmp && rule.notIcmp->type && icmpHolds(*rule.notIcmp, packet)) return false;
   return endHolds(world, rule.source, packet.source, packet.protocol, packet.sourcePort) &&
-         endHolds(world, rule.destination, packet.destination, packet.protocol, packet.destinationPort);
+         endHolds(world, rule.destination, packet.destination, packet.protocol,
+                  packet.destinationPort);
 }
 
 struct Judged {
@@ -115,7 +131,8 @@ Judged judge(const World& world, const Group& group, const sim::Packet& packet) 
     for (const RuleListPtr& policy : tier.policies) {
       if (decision = ask(policy); decision) break;
     }
-    if (decision == RuleAction::Pass || (!decision && tier.defaultAction == api::TierDefault::Pass)) continue;
+    if (decision == RuleAction::Pass || (!decision && tier.defaultAction == api::TierDefault::Pass))
+      continue;
     out.decision = decision ? *decision : RuleAction::Deny;
     return out;
   }
@@ -153,7 +170,8 @@ class Generator {
     std::vector<Prefix> out;
     const std::size_t count = dice_.oneIn(3) ? 1 + dice_.below(most) : 0;
     const Family other = world.family == Family::V4 ? Family::V6 : Family::V4;
-    for (std::size_t i = 0; i < count; ++i) out.push_back(net(dice_.oneIn(6) ? other : world.family, everythingOneIn));
+    for (std::size_t i = 0; i < count; ++i)
+      out.push_back(net(dice_.oneIn(6) ? other : world.family, everythingOneIn));
     return out;
   }
   std::vector<api::PortRange> ports() {
@@ -161,13 +179,19 @@ class Generator {
     // Now and then so many scattered ones that they need several kernel rules.
     const std::size_t count = dice_.oneIn(4) ? 16 + dice_.below(20) : 1 + dice_.below(3);
     for (std::size_t i = 0; i < count; ++i) {
-      const auto first = static_cast<std::uint16_t>(count > 3 ? 3 * dice_.below(40) : dice_.below(6));
+      const auto first =
+          static_cast<std::uint16_t>(count > 3 ? 3 * dice_.below(40) : dice_.below(6));
       out.push_back({first, static_cast<std::uint16_t>(first + dice_.below(3) / 2)});
     }
     return out;
   }
-  std::uint16_t port() { return static_cast<std::uint16_t>(dice_.oneIn(2) ? dice_.below(6) : dice_.below(120)); }
-  std::uint8_t protocol() { return dice_.of<std::uint8_t>({IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP}); }
+  std::uint16_t port() {
+    return static_cast<std::uint16_t>(dice_.oneIn(2) ? dice_.below(6) : dice_.below(120));
+  }
+  std::uint8_t protocol() {
+    return dice_.of<std::uint8_t>(
+        {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP});
+  }
   api::IcmpFields icmp() {
     api::IcmpFields out;
     if (dice_.oneIn(8)) return out;
@@ -181,7 +205,8 @@ class Generator {
       SetId id;
       id.kind = i == 2 ? SetKind::ServiceNoPort : SetKind::Selector;
       id.selector = "has(a" + std::to_string(i) + ")";
-      for (std::size_t n = dice_.below(5); n > 0; --n) world.sets[id].push_back({net(world.family, 50), 0, 0, {}});
+      for (std::size_t n = dice_.below(5); n > 0; --n)
+        world.sets[id].push_back({net(world.family, 50), 0, 0, {}});
       world.sets[id];
       world.addressSets.push_back(id);
     }
@@ -190,7 +215,10 @@ class Generator {
       id.kind = i == 2 ? SetKind::Service : SetKind::NamedPort;
       id.portName = "p" + std::to_string(i);
       for (std::size_t n = dice_.below(8); n > 0; --n) {
-        world.sets[id].push_back({Prefix::host(address(world.family)), dice_.of<std::uint8_t>({IPPROTO_TCP, IPPROTO_UDP}), port(), {}});
+        world.sets[id].push_back({Prefix::host(address(world.family)),
+                                  dice_.of<std::uint8_t>({IPPROTO_TCP, IPPROTO_UDP}),
+                                  port(),
+                                  {}});
       }
       world.sets[id];
       world.portSets.push_back(id);
@@ -218,7 +246,8 @@ class Generator {
 
   ResolvedRule rule() {
     ResolvedRule out;
-    out.action = dice_.of<RuleAction>({RuleAction::Allow, RuleAction::Allow, RuleAction::Deny, RuleAction::Log, RuleAction::Pass});
+    out.action = dice_.of<RuleAction>({RuleAction::Allow, RuleAction::Allow, RuleAction::Deny,
+                                       RuleAction::Log, RuleAction::Pass});
     if (dice_.oneIn(60)) return out;
     if (dice_.oneIn(8)) out.ipVersion = dice_.oneIn(2) ? Family::V4 : Family::V6;
     if (dice_.oneIn(2)) out.protocol = protocol();
@@ -227,7 +256,8 @@ class Generator {
       if (dice_.oneIn(2)) out.icmp = icmp();
       if (dice_.oneIn(3)) out.notIcmp = icmp();
     }
-    const bool withPorts = out.protocol == IPPROTO_TCP || out.protocol == IPPROTO_UDP || out.protocol == IPPROTO_SCTP;
+    const bool withPorts =
+        out.protocol == IPPROTO_TCP || out.protocol == IPPROTO_UDP || out.protocol == IPPROTO_SCTP;
     // Rules that ask for everything at once hardly ever match.
     if (dice_.oneIn(2)) out.source = end(withPorts);
     if (dice_.oneIn(2)) out.destination = end(withPorts);
@@ -266,7 +296,8 @@ class Generator {
       out.sourcePort = port();
       out.destinationPort = port();
     }
-    out.mark = static_cast<std::uint32_t>(dice_.below(1U << 16) << 18);  // leaves accept and pass alone
+    out.mark =
+        static_cast<std::uint32_t>(dice_.below(1U << 16) << 18);  // leaves accept and pass alone
     return out;
   }
   [[nodiscard]] sim::Sets kernelSets() const {
@@ -301,12 +332,15 @@ RC_GTEST_PROP(RuleListProperty, TheKernelDecidesAndLogsAsTheRulesSay, (std::uint
   const World& world = generate.world;
   for (int round = 0; round < 20; ++round) {
     const RuleListPtr list = generate.list(dice.oneIn(3), 5);
-    const RenderedList rendered = renderRuleList(*list, api::PolicyDirection::Ingress, world.family, ruleOptions());
+    const RenderedList rendered =
+        renderRuleList(*list, api::PolicyDirection::Ingress, world.family, ruleOptions());
     dataplane::RuleTable table;
     table.chains = rendered.chains;
     table.chains.merge(verdictChains(ruleOptions().marks));
     if (!rendered.entry.empty()) {
-      table.hooks.push_back({BaseChain::Forward, dataplane::Position::First, {{}, dataplane::Jump{rendered.entry}, "margay: test"}});
+      table.hooks.push_back({BaseChain::Forward,
+                             dataplane::Position::First,
+                             {{}, dataplane::Jump{rendered.entry}, "margay: test"}});
     }
     const auto faults = sim::faults(table);
     RC_ASSERT(faults.empty());
@@ -324,7 +358,8 @@ RC_GTEST_PROP(RuleListProperty, TheKernelDecidesAndLogsAsTheRulesSay, (std::uint
   }
 }
 
-RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBucketHoldsThem, (std::uint64_t seed)) {
+RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBucketHoldsThem,
+              (std::uint64_t seed)) {
   Dice dice(seed);
   Generator generate(dice, dice.oneIn(2) ? Family::V4 : Family::V6);
   generate.makeSets();
@@ -336,7 +371,8 @@ RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBuck
 
   std::vector<GroupPtr> groups;
   for (std::size_t n = 1 + dice.below(40); n > 0; --n) {
-    groups.push_back(generate.group(dice.oneIn(2) ? api::PolicyDirection::Ingress : api::PolicyDirection::Egress));
+    groups.push_back(generate.group(dice.oneIn(2) ? api::PolicyDirection::Ingress
+                                                  : api::PolicyDirection::Egress));
   }
   const GroupPtr in = generate.group(api::PolicyDirection::Ingress);
   const GroupPtr out = generate.group(api::PolicyDirection::Egress);
@@ -361,17 +397,25 @@ RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBuck
     auto endpoint = std::make_shared<api::WorkloadEndpoint>();
     auto local = std::make_shared<LocalEndpoint>();
     local->endpoint = endpoint;
-    local->ingress = std::string_view(device) == "cali2" ? in : groups.front()->direction == api::PolicyDirection::Ingress ? groups.front() : in;
-    local->egress = std::string_view(device) == "cali1" ? out : groups.front()->direction == api::PolicyDirection::Egress ? groups.front() : out;
-    WorkloadInterface interface{device, local, {}};
-    for (int i = 0; i < 8; ++i) interface.addresses.push_back(Prefix::host(generate.address(world.family)));
+    local->ingress = std::string_view(device) == "cali2"                          ? in
+                     : groups.front()->direction == api::PolicyDirection::Ingress ? groups.front()
+                                                                                  : in;
+    local->egress = std::string_view(device) == "cali1"                         ? out
+                    : groups.front()->direction == api::PolicyDirection::Egress ? groups.front()
+                                                                                : out;
+    WorkloadInterface interface {
+      device, local, {}
+    };
+    for (int i = 0; i < 8; ++i)
+      interface.addresses.push_back(Prefix::host(generate.address(world.family)));
     std::vector<std::uint8_t> bytes(world.family == Family::V4 ? 4 : 16, 0);
     bytes.front() = world.family == Family::V4 ? 10 : 0xfd;
     for (std::uint8_t i = 0; i < 8; ++i) {
       bytes.back() = i;
       interface.addresses.push_back(Prefix::host(Address::fromBytes(bytes)));
     }
-    for (const auto& entry : dispatchEntries(interface, ingress, egress, {}).groups) sets[entry.set].push_back(entry.member);
+    for (const auto& entry : dispatchEntries(interface, ingress, egress, {}).groups)
+      sets[entry.set].push_back(entry.member);
   }
 
   for (int i = 0; i < 40; ++i) {

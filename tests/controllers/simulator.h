@@ -9,7 +9,8 @@
 #include "dataplane/model/ipset.h"
 #include "dataplane/model/rule.h"
 
-/// What the kernel does with rules, said plainly: tests hold the rules we build against policy with it.
+/// What the kernel does with rules, said plainly: tests hold the rules we build against policy with
+/// it.
 namespace margay::sim {
 
 enum class State : std::uint8_t { New, Established, Related, Invalid, Untracked };
@@ -38,9 +39,10 @@ struct Outcome {
 
 using Sets = std::map<dataplane::SetName, std::vector<dataplane::SetMember>>;
 
-/// Runs `packet` through the hooks of `base`: those of Position::First, then those of Position::Last.
-/// A rate limit is never exceeded.
-Outcome run(const dataplane::RuleTable& table, const Sets& sets, dataplane::BaseChain base, const Packet& packet);
+/// Runs `packet` through the hooks of `base`: those of Position::First, then those of
+/// Position::Last. A rate limit is never exceeded.
+Outcome run(const dataplane::RuleTable& table, const Sets& sets, dataplane::BaseChain base,
+            const Packet& packet);
 
 /// What no backend could write: each an explanation. Empty: the table is sound.
 std::vector<std::string> faults(const dataplane::RuleTable& table);

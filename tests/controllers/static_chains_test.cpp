@@ -71,7 +71,8 @@ TEST(StaticChains, RawTableOfIpv4) {
   const auto table = rawTable(Family::V4, options(), {});
   EXPECT_THAT(sim::faults(table), IsEmpty());
   EXPECT_EQ(sim::text(table),
-            "PREROUTING first: -i cali+ -j mgy-antispoof  # margay: check the source of workload packets\n"
+            "PREROUTING first: -i cali+ -j mgy-antispoof  # margay: check the source of workload "
+            "packets\n"
             "mgy-antispoof: -d 127.0.0.0/8 -j DROP\n"
             "mgy-antispoof: --match-set mgy4-local src,src -j RETURN\n"
             "mgy-antispoof: -j DROP  # source address is not the workload's own\n");
@@ -80,7 +81,8 @@ TEST(StaticChains, RawTableOfIpv4) {
 TEST(StaticChains, RawTableOfIpv6LetsNeighbourDiscoveryThrough) {
   const auto table = rawTable(Family::V6, options(), {});
   EXPECT_EQ(sim::text(table),
-            "PREROUTING first: -i cali+ -j mgy-antispoof  # margay: check the source of workload packets\n"
+            "PREROUTING first: -i cali+ -j mgy-antispoof  # margay: check the source of workload "
+            "packets\n"
             "mgy-antispoof: -s fe80::/10 -p 58 -j RETURN\n"
             "mgy-antispoof: -s ::/128 -p 58 -j RETURN\n"
             "mgy-antispoof: --match-set mgy6-local src,src -j RETURN\n"
@@ -88,34 +90,38 @@ TEST(StaticChains, RawTableOfIpv6LetsNeighbourDiscoveryThrough) {
 }
 
 TEST(StaticChains, FilterTableOfIpv4) {
-  EXPECT_EQ(sim::text(filterTable(Family::V4, options())),
-            "INPUT first: -i cali+ -j mgy-workload-to-host  # margay: policy of packets from workloads to the host\n"
-            "FORWARD first: -i cali+ -j mgy-from-workload  # margay: policy of the sending workload\n"
-            "FORWARD first: -o cali+ -j mgy-to-workload  # margay: policy of the receiving workload\n"
-            "FORWARD last: -i cali+ --mark 0x10000/0x10000 -j ACCEPT  # margay: policy accepted it\n"
-            "FORWARD last: -o cali+ --mark 0x10000/0x10000 -j ACCEPT  # margay: policy accepted it\n"
-            "mgy-accept: -j MARK 0x10000/0x10000\n"
-            "mgy-from-workload: --ctstate ESTABLISHED,RELATED -j ACCEPT\n"
-            "mgy-from-workload: --ctstate INVALID -j DROP\n"
-            "mgy-from-workload: -j MARK 0x0/0x30000\n"
-            "mgy-from-workload: -p 17 --dports 4789,8472 -j DROP  # VXLAN from a workload\n"
-            "mgy-from-workload: -p 4 -j DROP  # IP in IP from a workload\n"
-            "mgy-from-workload: -j mgy-from-dispatch\n"
-            "mgy-from-workload: --mark 0x0/0x10000 -j DROP  # no policy or profile accepted it\n"
-            "mgy-pass: -j MARK 0x20000/0x20000\n"
-            "mgy-to-workload: --ctstate ESTABLISHED,RELATED -j ACCEPT\n"
-            "mgy-to-workload: --ctstate INVALID -j DROP\n"
-            "mgy-to-workload: -j MARK 0x0/0x30000\n"
-            "mgy-to-workload: -j mgy-to-dispatch\n"
-            "mgy-to-workload: --mark 0x0/0x10000 -j DROP  # no policy or profile accepted it\n"
-            "mgy-workload-to-host: -j mgy-from-workload\n"
-            "mgy-workload-to-host: -j DROP  # DefaultEndpointToHostAction\n");
+  EXPECT_EQ(
+      sim::text(filterTable(Family::V4, options())),
+      "INPUT first: -i cali+ -j mgy-workload-to-host  # margay: policy of packets from workloads "
+      "to the host\n"
+      "FORWARD first: -i cali+ -j mgy-from-workload  # margay: policy of the sending workload\n"
+      "FORWARD first: -o cali+ -j mgy-to-workload  # margay: policy of the receiving workload\n"
+      "FORWARD last: -i cali+ --mark 0x10000/0x10000 -j ACCEPT  # margay: policy accepted it\n"
+      "FORWARD last: -o cali+ --mark 0x10000/0x10000 -j ACCEPT  # margay: policy accepted it\n"
+      "mgy-accept: -j MARK 0x10000/0x10000\n"
+      "mgy-from-workload: --ctstate ESTABLISHED,RELATED -j ACCEPT\n"
+      "mgy-from-workload: --ctstate INVALID -j DROP\n"
+      "mgy-from-workload: -j MARK 0x0/0x30000\n"
+      "mgy-from-workload: -p 17 --dports 4789,8472 -j DROP  # VXLAN from a workload\n"
+      "mgy-from-workload: -p 4 -j DROP  # IP in IP from a workload\n"
+      "mgy-from-workload: -j mgy-from-dispatch\n"
+      "mgy-from-workload: --mark 0x0/0x10000 -j DROP  # no policy or profile accepted it\n"
+      "mgy-pass: -j MARK 0x20000/0x20000\n"
+      "mgy-to-workload: --ctstate ESTABLISHED,RELATED -j ACCEPT\n"
+      "mgy-to-workload: --ctstate INVALID -j DROP\n"
+      "mgy-to-workload: -j MARK 0x0/0x30000\n"
+      "mgy-to-workload: -j mgy-to-dispatch\n"
+      "mgy-to-workload: --mark 0x0/0x10000 -j DROP  # no policy or profile accepted it\n"
+      "mgy-workload-to-host: -j mgy-from-workload\n"
+      "mgy-workload-to-host: -j DROP  # DefaultEndpointToHostAction\n");
 }
 
 TEST(StaticChains, AntiSpoofingKnowsAddressAndInterface) {
   const auto table = rawTable(Family::V4, options(), {});
   const sim::Sets sets{{"mgy4-local", {member("10.0.0.1", "cali1")}}};
-  const auto verdict = [&](const sim::Packet& p) { return sim::run(table, sets, BaseChain::Prerouting, p).verdict; };
+  const auto verdict = [&](const sim::Packet& p) {
+    return sim::run(table, sets, BaseChain::Prerouting, p).verdict;
+  };
   EXPECT_EQ(verdict(packet("10.0.0.1", "cali1", "10.0.0.2", "")), std::nullopt);
   EXPECT_EQ(verdict(packet("10.0.0.1", "cali2", "10.0.0.2", "")), sim::Verdict::Drop);
   EXPECT_EQ(verdict(packet("10.0.0.9", "cali1", "10.0.0.2", "")), sim::Verdict::Drop);
@@ -129,7 +135,9 @@ TEST(StaticChains, SharedSourcesAreRulesByInterface) {
                                          {"cali2", *Prefix::parseNetwork("::/0"), {}, {}}};
   const auto table = rawTable(Family::V4, options(), shared);
   const sim::Sets sets{{"mgy4-local", {}}};
-  const auto verdict = [&](const sim::Packet& p) { return sim::run(table, sets, BaseChain::Prerouting, p).verdict; };
+  const auto verdict = [&](const sim::Packet& p) {
+    return sim::run(table, sets, BaseChain::Prerouting, p).verdict;
+  };
   EXPECT_EQ(verdict(packet("8.8.8.8", "cali1", "10.0.0.2", "")), std::nullopt);
   EXPECT_EQ(verdict(packet("169.254.1.1", "cali2", "10.0.0.2", "")), std::nullopt);
   EXPECT_EQ(verdict(packet("8.8.8.8", "cali2", "10.0.0.2", "")), sim::Verdict::Drop);
@@ -140,12 +148,18 @@ TEST(StaticChains, KnownWorkloadsTalkAndUnknownOnesDoNot) {
   filter.pod("10.0.0.1", "cali1");
   filter.pod("10.0.0.2", "cali2");
   EXPECT_THAT(sim::faults(filter.table), IsEmpty());
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "10.0.0.2", "cali2")), sim::Verdict::Accept);
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "8.8.8.8", "eth0")), sim::Verdict::Accept);
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("8.8.8.8", "eth0", "10.0.0.2", "cali2")), sim::Verdict::Accept);
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "10.0.0.3", "cali3")), sim::Verdict::Drop);
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.3", "cali3", "10.0.0.2", "cali2")), sim::Verdict::Drop);
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali2", "8.8.8.8", "eth0")), sim::Verdict::Drop);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "10.0.0.2", "cali2")),
+            sim::Verdict::Accept);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "8.8.8.8", "eth0")),
+            sim::Verdict::Accept);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("8.8.8.8", "eth0", "10.0.0.2", "cali2")),
+            sim::Verdict::Accept);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "10.0.0.3", "cali3")),
+            sim::Verdict::Drop);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.3", "cali3", "10.0.0.2", "cali2")),
+            sim::Verdict::Drop);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali2", "8.8.8.8", "eth0")),
+            sim::Verdict::Drop);
 }
 
 TEST(StaticChains, ForeignPacketsAreLeftAloneWhateverTheirMark) {
@@ -205,7 +219,9 @@ TEST(StaticChains, EndpointToHostActionIsForNewFlowsThatPolicyAllows) {
   reply.state = sim::State::Established;
   const sim::Packet unknown = packet("10.0.0.9", "cali1", "192.0.2.1", "");
   const std::vector<std::pair<HostAction, std::optional<sim::Verdict>>> cases{
-      {HostAction::Drop, sim::Verdict::Drop}, {HostAction::Accept, sim::Verdict::Accept}, {HostAction::Return, std::nullopt}};
+      {HostAction::Drop, sim::Verdict::Drop},
+      {HostAction::Accept, sim::Verdict::Accept},
+      {HostAction::Return, std::nullopt}};
   for (const auto& [action, expected] : cases) {
     StaticOptions opts = options();
     opts.endpointToHost = action;
@@ -245,7 +261,8 @@ TEST(StaticChains, AppendModePutsHooksBehindOthersInOrder) {
   opts.insert = dataplane::Position::Last;
   Filter filter(Family::V4, opts);
   filter.pod("10.0.0.1", "cali1");
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "8.8.8.8", "eth0")), sim::Verdict::Accept);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "8.8.8.8", "eth0")),
+            sim::Verdict::Accept);
   EXPECT_THAT(sim::text(filter.table), Not(HasSubstr("first:")));
 }
 
@@ -255,14 +272,18 @@ TEST(StaticChains, EveryPrefixHasItsHooks) {
   Filter filter(Family::V4, opts);
   filter.pod("10.0.0.1", "cali1");
   filter.pod("10.0.0.2", "tap2");
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "10.0.0.2", "tap2")), sim::Verdict::Accept);
-  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "tap2", "10.0.0.2", "eth0")), sim::Verdict::Drop);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "cali1", "10.0.0.2", "tap2")),
+            sim::Verdict::Accept);
+  EXPECT_EQ(filter.run(BaseChain::Forward, packet("10.0.0.1", "tap2", "10.0.0.2", "eth0")),
+            sim::Verdict::Drop);
 }
 
 TEST(StaticChains, RejectReplacesEveryPolicyDrop) {
   StaticOptions opts = options();
   opts.rules.deny = DenyAction::Reject;
-  EXPECT_EQ(Filter(Family::V4, opts).run(BaseChain::Forward, packet("10.0.0.1", "cali1", "8.8.8.8", "eth0")), sim::Verdict::Reject);
+  EXPECT_EQ(Filter(Family::V4, opts)
+                .run(BaseChain::Forward, packet("10.0.0.1", "cali1", "8.8.8.8", "eth0")),
+            sim::Verdict::Reject);
 }
 
 }  // namespace
