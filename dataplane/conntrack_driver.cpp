@@ -14,9 +14,6 @@
 namespace margay::dataplane {
 namespace {
 
-/// Four filtered lists an address; above this one list of everything is cheaper.
-constexpr std::size_t kFilteredAddresses = 2;
-
 class KernelConntrackDriver final : public ConntrackDriver {
  public:
   explicit KernelConntrackDriver(NetlinkSocket socket) : socket_(std::move(socket)) {}
@@ -37,43 +34,15 @@ class KernelConntrackDriver final : public ConntrackDriver {
 
  private:
   Result<void> collect() {
-    if (!kernelFilters_ || wanted_.size() > kFilteredAddresses) {
-      batch_.clear();
-      putFlowDump(batch_);
-      auto listed = collectDump();
-      if (!listed) return Fail(listed.error());
-      return {};
-    }
-    for (const Address& address : wanted_) {
-      for (const FlowEnd end : kFlowEnds) {
-        batch_.clear();
-        putFlowDump(batch_, address, end);
-        const auto others = collectDump();
-        if (!others) return Fail(others.error());
-        if (*others == 0) continue;
-        kernelFilters_ = false;
-        return {};  // that was a list of everything, so nothing is missing
-      }
-    }
-    return {};
-  }
-
-  /// Runs the dump in `batch_`. How many of its entries have none of the addresses.
-  Result<std::size_t> collectDump() {
-    std::size_t others = 0;
-    auto listed = socket_.dump(batch_, [&](const nlmsghdr& message) {
+    batch_.clear();
+    putFlowDump(batch_);
+    return socket_.dump(batch_, [&](const nlmsghdr& message) {
       const auto ends = flowAddresses(message);
       if (!ends) return;
       const bool hit = std::any_of(ends->begin(), ends->end(),
                                    [&](const Address& end) { return wanted_.count(end) != 0; });
-      if (hit) {
-        found_.push_back(flowIdentity(message));
-      } else {
-        ++others;
-      }
+      if (hit) found_.push_back(flowIdentity(message));
     });
-    if (!listed) return Fail(listed.error());
-    return others;
   }
 
   Result<std::size_t> deleteFound() {

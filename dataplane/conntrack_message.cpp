@@ -11,21 +11,8 @@
 namespace margay::dataplane {
 namespace {
 
-// Bits of CTA_FILTER_ORIG_FLAGS and CTA_FILTER_REPLY_FLAGS; the kernel's headers for programs lack
-// them.
-constexpr std::uint32_t kFilterSource = 1U << 0;
-constexpr std::uint32_t kFilterDestination = 1U << 1;
-
 constexpr std::uint16_t messageType(std::uint16_t type) {
   return static_cast<std::uint16_t>((NFNL_SUBSYS_CTNETLINK << 8) | type);
-}
-
-void beginDump(NetlinkBatch& batch, std::uint8_t family) {
-  batch.begin(messageType(IPCTNL_MSG_CT_GET), NLM_F_DUMP);
-  nfgenmsg header{};
-  header.nfgen_family = family;
-  header.version = NFNETLINK_V0;
-  batch.header(header);
 }
 
 std::optional<Address> addressOf(const nlattr* v4, const nlattr* v6) {
@@ -67,27 +54,11 @@ nlattr* findAttribute(const nlmsghdr& entry, int type) {
 }  // namespace
 
 void putFlowDump(NetlinkBatch& batch) {
-  beginDump(batch, AF_UNSPEC);
-  batch.end();
-}
-
-void putFlowDump(NetlinkBatch& batch, const Address& address, FlowEnd end) {
-  const bool v4 = address.family() == Family::V4;
-  const bool original = end == FlowEnd::OriginalSource || end == FlowEnd::OriginalDestination;
-  const bool source = end == FlowEnd::OriginalSource || end == FlowEnd::ReplySource;
-  beginDump(batch, static_cast<std::uint8_t>(afOf(address.family())));
-  const auto tuple = batch.beginNested(original ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY);
-  const auto addresses = batch.beginNested(CTA_TUPLE_IP);
-  batch.attribute(
-      source ? (v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC) : (v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST),
-      address.bytes());
-  batch.endNested(addresses);
-  batch.endNested(tuple);
-  const auto filter = batch.beginNested(CTA_FILTER);
-  const std::uint32_t bit = source ? kFilterSource : kFilterDestination;
-  batch.attribute(CTA_FILTER_ORIG_FLAGS, original ? bit : std::uint32_t{0});
-  batch.attribute(CTA_FILTER_REPLY_FLAGS, original ? std::uint32_t{0} : bit);
-  batch.endNested(filter);
+  batch.begin(messageType(IPCTNL_MSG_CT_GET), NLM_F_DUMP);
+  nfgenmsg header{};
+  header.nfgen_family = AF_UNSPEC;
+  header.version = NFNETLINK_V0;
+  batch.header(header);
   batch.end();
 }
 

@@ -13,22 +13,12 @@ struct nlmsghdr;
 /// ctnetlink as the kernel speaks it. Pure.
 namespace margay::dataplane {
 
-/// Where an entry has addresses: source and destination, each in the original and the reply
-/// direction.
-enum class FlowEnd : std::uint8_t {
-  OriginalSource,
-  OriginalDestination,
-  ReplySource,
-  ReplyDestination
-};
-inline constexpr std::array kFlowEnds{FlowEnd::OriginalSource, FlowEnd::OriginalDestination,
-                                      FlowEnd::ReplySource, FlowEnd::ReplyDestination};
-using FlowAddresses = std::array<Address, kFlowEnds.size()>;  ///< indexed by FlowEnd
+/// Source and destination of the original direction, then of the reply direction. They differ by
+/// NAT.
+using FlowAddresses = std::array<Address, 4>;
 
 /// Appends a dump of both families.
 void putFlowDump(NetlinkBatch& batch);
-/// Appends a dump of the entries that have `address` at `end`. Kernels before 5.8 list everything.
-void putFlowDump(NetlinkBatch& batch, const Address& address, FlowEnd end);
 
 /// No value if the message is no entry.
 [[nodiscard]] std::optional<FlowAddresses> flowAddresses(const nlmsghdr& entry);

@@ -39,6 +39,11 @@ std::string_view verbOf(Op op) {
   return "change";
 }
 
+/// IPv4 without a metric.
+bool isBare(const RouteKey& key) {
+  return key.metric == 0 && key.destination.family() == Family::V4;
+}
+
 /// Who holds a key now. IPv4 looks up and replaces the first route of a key.
 struct Holders {
   std::uint8_t first = 0;    ///< protocol of the first
@@ -64,7 +69,9 @@ class KernelRouteDriver final : public RouteDriver {
   /// An error if a route that is not ours holds the key.
   static Result<void> checkOwner(const RouteKey& key, const Holders& holders);
   Result<HoldersByKey> holdersOfReplaced(std::span<const Change<Route>> changes);
-  Result<void> dropAbsentRemovals(std::span<const Change<Route>> changes, std::vector<bool>& skip);
+  Result<void> findBareRoutes(std::span<const Change<Route>> changes);
+  /// Whether change `index` is a removal that would hit a route of another metric.
+  bool wouldMiss(std::span<const Change<Route>> changes, std::size_t index, Results& results);
   void put(const Change<Route>& change, std::size_t index, const HoldersByKey& holders,
            Results& results);
   void putRoute(const Route& route, std::size_t index, Op op, IfPresent ifPresent,
@@ -82,8 +89,11 @@ class KernelRouteDriver final : public RouteDriver {
   NetlinkBatch batch_;
   std::vector<std::size_t> inBatch_;    ///< message of the batch -> change
   std::vector<std::size_t> conflicts_;  ///< Adds whose key exists
-  /// Whether a route of ours may have a metric in IPv4; see dropAbsentRemovals.
+  /// Whether a route of ours may have a metric in IPv4; see findBareRoutes.
   bool metricsInUse_ = true;
+  bool checkRemovals_ = false;  ///< in this `apply`; the next two hold only then
+  std::set<RouteKey> bare_;     ///< bare routes of ours before this `apply`
+  std::map<RouteKey, std::vector<std::size_t>> bareAdds_;  ///< changes that set a bare route
 };
 
 Result<RouteMap> KernelRouteDriver::list() {
@@ -156,37 +166,48 @@ Result<HoldersByKey> KernelRouteDriver::holdersOfReplaced(std::span<const Change
 
 // A removal without metric matches routes of every metric in IPv4, lowest first: right while the
 // route without metric exists, wrong when it is gone and another metric is left. Where we use
-// metrics at all, such removals are therefore held against a list.
-Result<void> KernelRouteDriver::dropAbsentRemovals(std::span<const Change<Route>> changes,
-                                                   std::vector<bool>& skip) {
-  const auto ambiguous = [](const Change<Route>& change) {
-    return change.op == Op::Remove && change.value.key.metric == 0 &&
-           change.value.key.destination.family() == Family::V4;
+// metrics at all, such removals are therefore sent only for routes that are known to exist.
+Result<void> KernelRouteDriver::findBareRoutes(std::span<const Change<Route>> changes) {
+  checkRemovals_ = false;
+  bare_.clear();
+  bareAdds_.clear();
+  const auto isAmbiguous = [](const auto& change) {
+    return change.op == Op::Remove && isBare(change.value.key);
   };
-  if (!metricsInUse_ || std::none_of(changes.begin(), changes.end(), ambiguous)) return {};
-  std::set<RouteKey> present;
-  bool metrics = false;
+  metricsInUse_ = metricsInUse_ || std::any_of(changes.begin(), changes.end(), [](const auto& one) {
+                    return one.op != Op::Remove && one.value.key.metric != 0 &&
+                           one.value.key.destination.family() == Family::V4;
+                  });
+  if (!metricsInUse_ || std::none_of(changes.begin(), changes.end(), isAmbiguous)) return {};
+  checkRemovals_ = true;
   batch_.clear();
   putRouteDump(batch_, Family::V4, kRouteProtocol, 0);
-  auto listed = socket_.dump(batch_, [&](const nlmsghdr& message) {
+  return socket_.dump(batch_, [&](const nlmsghdr& message) {
     const auto entry = parseRoute(message);
-    if (!entry || entry->protocol != kRouteProtocol) return;
-    metrics = metrics || entry->route.key.metric != 0;
-    present.insert(present.end(), entry->route.key);
+    if (!entry || entry->protocol != kRouteProtocol || !isBare(entry->route.key)) return;
+    bare_.insert(bare_.end(), entry->route.key);
   });
-  if (!listed) return listed;
-  skip.resize(changes.size());
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    const RouteKey& key = changes[i].value.key;
-    if (changes[i].op != Op::Remove) {
-      metrics = metrics || key.metric != 0;
-      present.insert(key);  // what an earlier change makes, a later one may remove
-    } else if (ambiguous(changes[i])) {
-      skip[i] = present.erase(key) == 0;
-    }
+}
+
+bool KernelRouteDriver::wouldMiss(std::span<const Change<Route>> changes, std::size_t index,
+                                  Results& results) {
+  const auto& change = changes[index];
+  if (!checkRemovals_ || !isBare(change.value.key)) return false;
+  if (change.op != Op::Remove) {
+    bareAdds_[change.value.key].push_back(index);
+    return false;
   }
-  metricsInUse_ = metrics;
-  return {};
+  bool present = bare_.erase(change.value.key) != 0;
+  if (const auto added = bareAdds_.find(change.value.key); added != bareAdds_.end()) {
+    flush(changes, results);
+    // An Add that met a route made nothing: ours are in bare_ or made by an earlier change.
+    present =
+        present || std::any_of(added->second.begin(), added->second.end(), [&](std::size_t i) {
+          return results[i] && !std::binary_search(conflicts_.begin(), conflicts_.end(), i);
+        });
+    bareAdds_.erase(added);
+  }
+  return !present;
 }
 
 void KernelRouteDriver::putRoute(const Route& route, std::size_t index, Op op, IfPresent ifPresent,
@@ -221,7 +242,6 @@ void KernelRouteDriver::put(const Change<Route>& change, std::size_t index,
   const Route& route = change.value;
   switch (change.op) {
     case Op::Add:
-      metricsInUse_ = metricsInUse_ || route.key.metric != 0;
       putRoute(route, index, change.op, IfPresent::Refuse, results);
       return;
     case Op::Remove:
@@ -229,7 +249,6 @@ void KernelRouteDriver::put(const Change<Route>& change, std::size_t index,
       inBatch_.push_back(index);
       return;
     case Op::Replace: {
-      metricsInUse_ = metricsInUse_ || route.key.metric != 0;
       const Holders& holder = holders.at(storedKey(route.key));
       if (auto checked = checkOwner(route.key, holder); !checked) {
         results[index] = std::move(checked);
@@ -274,19 +293,20 @@ void KernelRouteDriver::flush(std::span<const Change<Route>> changes, Results& r
 }
 
 // Adds whose key exists: replaced where the holder is ours. A conflict that a later change of the
-// same key has overtaken is settled by that one.
+// same key has overtaken is settled by that one, unless that one failed or waits here as well.
 void KernelRouteDriver::resolveConflicts(std::span<const Change<Route>> changes, Results& results) {
-  std::map<RouteKey, std::size_t> last;
-  for (const std::size_t index : conflicts_) last[storedKey(changes[index].value.key)] = index;
+  std::map<RouteKey, std::size_t> overtakenBy;
+  for (const std::size_t index : conflicts_) overtakenBy[storedKey(changes[index].value.key)] = 0;
   for (std::size_t i = conflicts_.front() + 1; i < changes.size(); ++i) {
-    const auto found = last.find(storedKey(changes[i].value.key));
-    if (found != last.end()) found->second = std::max(found->second, i);
+    if (!results[i] || std::binary_search(conflicts_.begin(), conflicts_.end(), i)) continue;
+    const auto found = overtakenBy.find(storedKey(changes[i].value.key));
+    if (found != overtakenBy.end()) found->second = i;
   }
   HoldersByKey holders;
   std::vector<std::size_t> open;
   for (const std::size_t index : conflicts_) {
     const RouteKey key = storedKey(changes[index].value.key);
-    if (last.at(key) != index) continue;
+    if (overtakenBy.at(key) > index) continue;
     open.push_back(index);
     holders.try_emplace(key);
   }
@@ -314,17 +334,16 @@ std::vector<Result<void>> KernelRouteDriver::apply(std::span<const Change<Route>
   names_.forget();
   conflicts_.clear();
   auto holders = holdersOfReplaced(changes);
-  std::vector<bool> skip;
-  auto dropped = holders ? dropAbsentRemovals(changes, skip) : Result<void>(Fail(holders.error()));
-  if (!dropped) {
+  auto ready = holders ? findBareRoutes(changes) : Result<void>(Fail(holders.error()));
+  if (!ready) {
     std::fill(results.begin(), results.end(),
-              Result<void>(Fail(withContext(dropped.error(), "change routes"))));
+              Result<void>(Fail(withContext(ready.error(), "change routes"))));
     return results;
   }
   batch_.clear();
   inBatch_.clear();
   for (std::size_t i = 0; i < changes.size(); ++i) {
-    if (!skip.empty() && skip[i]) continue;
+    if (wouldMiss(changes, i, results)) continue;
     if (full()) flush(changes, results);
     put(changes[i], i, *holders, results);
   }

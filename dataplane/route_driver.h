@@ -17,7 +17,10 @@ namespace margay::dataplane {
 ///   the owner is looked up first. That lists the table once, for an `apply` with a Replace or an
 ///   Add of what exists. A route that someone puts there in the microseconds between is lost.
 /// - IPv6 keeps several routes of one key. If any of them is foreign the key counts as foreign.
-/// - of several changes of one key in one `apply` the last one wins.
+/// - of several changes of one key in one `apply` the last one that succeeds wins.
+/// - IPv4 cannot remove "the route without a metric": such a removal matches any metric. If ours
+/// have
+///   metrics, the routes are listed before an `apply` that has one.
 /// A device or gateway that is not there (yet) is `Errc::NotFound` or `Errc::Transient`.
 Result<std::unique_ptr<RouteDriver>> makeRouteDriver();
 

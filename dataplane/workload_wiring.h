@@ -47,7 +47,9 @@ struct ContainerInterface {
 /// routes, proxy ARP and the other sysctls there are the agent's business. All or nothing: on an
 /// error the pair is gone again, only a replaced interface does not come back. `Errc::Invalid` with
 /// EEXIST if the container has an interface of the name; `Errc::Invalid` if the namespace is the
-/// host's own. About 1 ms, most of it the kernel's.
+/// host's own. About 1 ms on an idle machine; removing a pair, so also replacing one, takes the
+/// kernel some 20 ms. The kernel answers ARP for 169.254.1.1 only while the host has a route to it,
+/// such as a default one.
 Result<ContainerInterface> wireWorkload(const WorkloadWiring& wiring);
 
 /// The interface as it is; no value if the container has none of this name. `Errc::NotFound` if the
