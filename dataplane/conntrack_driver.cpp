@@ -70,7 +70,6 @@ class KernelConntrackDriver final : public ConntrackDriver {
   std::unordered_set<Address> wanted_;
   std::vector<FlowIdentity>
       found_;                  ///< an entry may be in it twice; the second deletion finds nothing
-  bool kernelFilters_ = true;  ///< until an answer shows that it does not
 };
 
 }  // namespace
