@@ -68,8 +68,7 @@ class KernelConntrackDriver final : public ConntrackDriver {
   NetlinkSocket socket_;
   NetlinkBatch batch_;
   std::unordered_set<Address> wanted_;
-  std::vector<FlowIdentity>
-      found_;                  ///< an entry may be in it twice; the second deletion finds nothing
+  std::vector<FlowIdentity> found_;
 };
 
 }  // namespace
