@@ -121,11 +121,15 @@ bool commit(IptablesDriver& driver, const TableEdit& edit, benchmark::State& sta
   return done.has_value();
 }
 
-bool fill(IptablesDriver& driver, std::size_t rules, benchmark::State& state) {
+TableEdit allChains(std::size_t rules) {
   TableEdit edit;
   for (std::size_t i = 0; i * kRulesPerChain < rules; ++i)
     edit.set[chainName(i)] = policyChain(i, kRulesPerChain);
-  return commit(driver, edit, state);
+  return edit;
+}
+
+bool fill(IptablesDriver& driver, std::size_t rules, benchmark::State& state) {
+  return commit(driver, allChains(rules), state);
 }
 
 /// Runs `edit(iteration)` through the driver in turn with the kernel's own loop over the same
@@ -193,11 +197,12 @@ void fullProgramming(benchmark::State& state) {
   KernelLoop kernel;
   std::vector<double> ours;
   std::vector<double> bare;
+  const auto full = allChains(rules);
   TableEdit empty;
-  for (std::size_t i = 0; i * kRulesPerChain < rules; ++i) empty.remove.push_back(chainName(i));
+  for (const auto& entry : full.set) empty.remove.push_back(entry.first);
   for (auto _ : state) {
     const auto start = nowMs();
-    if (!fill(*driver, rules, state)) return;
+    if (!commit(*driver, full, state)) return;
     const auto between = nowMs();
     if (!kernel.run()) return state.SkipWithError("the kernel refused its own table");
     ours.push_back(between - start);

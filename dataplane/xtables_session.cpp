@@ -164,6 +164,8 @@ Result<void> Session::commit() {
   const int cause = errno;
   auto failed = libraryError(*calls_, cause, "write table " + table_.str());
   if (cause == EAGAIN) failed.value().code = Errc::Stale;
+  if (cause == ENOENT)
+    failed.value().what += " (the kernel lacks a match or target of these rules, or a set is gone)";
   return failed;
 }
 
