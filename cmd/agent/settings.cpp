@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 extern char** environ;
@@ -58,16 +59,20 @@ Result<Settings> readSettings(std::map<std::string, std::string> environment, co
   out.nodeName = get("NODENAME", felixHost.empty() ? hostName() : felixHost);
   out.dataDir = get("MARGAY_DATA_DIR", "/etc/margay/data");
   out.runDir = get("MARGAY_RUN_DIR", "/run/margay");
-  out.networkingBackend = lower(get("CALICO_NETWORKING_BACKEND", get("CALICO_NETWORKING", "true") == "false" ? "none" : "bird"));
+  out.networkingBackend = lower(get("CALICO_NETWORKING_BACKEND", get("CALICO_NETWORKING", "true") == "false" ? "none" : "direct"));
   const auto datastore = lower(get("DATASTORE_TYPE", get("FELIX_DATASTORETYPE", "file")));
   if (datastore == "kubernetes" || datastore == "etcdv3") {
     return fail(Errc::Unsupported, "DATASTORE_TYPE=" + datastore + " is not built yet: set DATASTORE_TYPE=file and MARGAY_DATA_DIR");
   }
   if (datastore != "file") return fail(Errc::Invalid, "DATASTORE_TYPE=" + datastore + " is not known: it must be file, kubernetes or etcdv3");
-  if (environment.contains("CALICO_NETWORKING_BACKEND") && out.networkingBackend == "bird") {
+  if (out.networkingBackend == "bird") {
     out.warnings.emplace_back("CALICO_NETWORKING_BACKEND=bird: there is no BGP yet; direct routes to the nodes of this L2 network take its place");
   } else if (out.networkingBackend == "vxlan") {
     out.warnings.emplace_back("CALICO_NETWORKING_BACKEND=vxlan: there is no VXLAN yet; direct routes to the nodes of this L2 network take its place");
+  }
+  static const std::set<std::string> kBackends = {"direct", "none", "bird", "vxlan"};
+  if (!kBackends.contains(out.networkingBackend)) {
+    return fail(Errc::Invalid, "CALICO_NETWORKING_BACKEND=" + out.networkingBackend + " is not known: it must be none, bird or vxlan");
   }
   out.environment = std::move(environment);
   return out;

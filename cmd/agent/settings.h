@@ -18,7 +18,7 @@ struct Settings {
   std::string runDir;
   std::string felixFile;
   std::string felixText;
-  std::string networkingBackend;  ///< "none", "bird", "vxlan", ...; lower case
+  std::string networkingBackend;  ///< "direct" (the default), "none", "bird", "vxlan"
   std::vector<std::string> warnings;
 };
 

@@ -83,6 +83,9 @@ bool PacketView::endMatches(const api::PolicyRule& rule, End end, std::string_vi
   const auto& owners = end == End::Source ? source_ : destination_;
   if (!fields.nets.empty() && !anyContains(fields.nets, address)) return false;
   if (anyContains(fields.notNets, address)) return false;
+  // As Felix renders it: a rule whose notNets are all of the other family does not apply to this one.
+  const auto ofFamily = [&](const Prefix& net) { return net.family() == address.family(); };
+  if (!fields.notNets.empty() && std::none_of(fields.notNets.begin(), fields.notNets.end(), ofFamily)) return false;
   const auto selectors = api::ruleSelectors(fields, ns);
   if (selectors.positive && !anyMatches(owners.all, *selectors.positive)) return false;
   if (selectors.negative && anyMatches(owners.all, *selectors.negative)) return false;

@@ -48,7 +48,7 @@ Host::~Host() {
 
 std::string Host::environmentText(const Environment& extra) const {
   Environment all = {{"DATASTORE_TYPE", "file"}, {"NODENAME", name_}, {"MARGAY_DATA_DIR", (directory_ / "data").string()}, {"MARGAY_RUN_DIR", runDir().string()},
-                     {"FELIX_PROMETHEUSMETRICSENABLED", "true"}, {"FELIX_HEALTHENABLED", "true"}, {"CALICO_NETWORKING_BACKEND", "none"}};
+                     {"FELIX_PROMETHEUSMETRICSENABLED", "true"}, {"FELIX_HEALTHENABLED", "true"}};
   for (const auto& [key, value] : extra) all[key] = value;
   std::string out = "env";
   for (const auto& [key, value] : all) out += ' ' + key + '=' + quoted(value);
@@ -125,8 +125,8 @@ double Host::metric(const std::string& series) const {
 
 Pod::Pod(Host& host, PodSpec spec)
     : host_(&host), spec_(std::move(spec)), device_("cali" + sha1Hex(spec_.ns + '.' + spec_.name).substr(0, 11)), ns_(mustCreate()) {
-  std::vector<Prefix> addresses;
-  for (const auto& text : spec_.addresses) addresses.push_back(Prefix::host(*Address::parse(text)));
+  std::vector<Address> addresses;
+  for (const auto& text : spec_.addresses) addresses.push_back(*Address::parse(text));
   const auto entered = host.ns().enter();
   const auto wired = dataplane::wireWorkload({.netns = ns_.path(), .hostInterface = device_, .containerInterface = "eth0", .addresses = addresses});
   EXPECT_TRUE(wired) << wired.error().what;

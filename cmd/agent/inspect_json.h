@@ -1,0 +1,47 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "api/config/parameters.h"
+#include "api/store/mailbox.h"
+#include "controllers/node/node_controller.h"
+#include "reconcile/table.h"
+
+/// What `margayctl inspect`, `plan`, `config` and `status` print. The fields are an interface: scripts read them.
+namespace margay::agent {
+
+using Json = nlohmann::ordered_json;
+
+[[nodiscard]] Json endpointsJson(const std::vector<std::shared_ptr<const controllers::LocalEndpoint>>& endpoints);
+[[nodiscard]] Json setsJson(const std::vector<controllers::Membership::View>& sets);
+[[nodiscard]] Json policiesJson(const std::vector<controllers::PolicyView>& policies);
+[[nodiscard]] Json groupsJson(const std::vector<controllers::GroupView>& groups);
+[[nodiscard]] Json configJson(const api::Parameters& parameters);
+
+struct TablePlan {
+  std::string table;
+  std::vector<reconcile::PlannedChange> changes;
+};
+[[nodiscard]] Json planJson(const std::vector<TablePlan>& plans);
+
+/// Everything `status` shows, copied from the loop.
+struct StatusView {
+  std::string nodeName;
+  std::string notReadyBecause;  ///< empty: ready
+  std::string backend;
+  std::map<std::string, api::SourceState> sources;
+  std::vector<reconcile::TableStatus> tables;
+  TimePoint now{};
+  controllers::PolicyCounts counts;
+  std::vector<controllers::EndpointProblem> problems;
+  std::vector<controllers::SkippedRoute> skippedRoutes;
+  std::vector<api::ParameterProblem> parameterProblems;
+  std::vector<std::string> warnings;
+};
+[[nodiscard]] Json statusJson(const StatusView& view);
+/// Objects that cannot be used, of all sources, and endpoints with an error.
+[[nodiscard]] std::vector<api::InvalidObject> invalidObjects(const StatusView& view);
+
+}  // namespace margay::agent

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/model/object.h"
+#include "base/clock.h"
+#include "controllers/endpoints/endpoint_routes.h"
+#include "controllers/endpoints/workload_interfaces.h"
+#include "controllers/nat/masquerade.h"
+#include "controllers/node/desired_change.h"
+#include "controllers/policy/dispatch.h"
+#include "controllers/policy/engine.h"
+#include "controllers/policy/rules.h"
+#include "controllers/policy/static_chains.h"
+#include "controllers/routing/node_routes.h"
+
+namespace margay::controllers {
+
+/// What the parameters say, in the controllers' terms.
+struct NodeOptions {
+  std::vector<Family> families{Family::V4, Family::V6};
+  StaticOptions statics;
+  EndpointOptions endpoints;
+  NatOptions nat;
+  std::uint32_t maxSetElements = 1048576;
+  bool forwarding = true;   ///< IPForwarding
+  bool routeWorkloads = true;  ///< RouteSyncDisabled is off
+  bool nodeRouting = true;     ///< routes to other nodes' pods are ours to make
+  bool operator==(const NodeOptions&) const = default;
+};
+
+/// Everything one node should have in its kernel, from the newest values of all objects and what is known of
+/// its links. Pure: the caller brings events in any order and takes what changed. One thread.
+class NodeController {
+ public:
+  NodeController(std::string nodeName, NodeOptions options);
+
+  void update(const api::Update& update);
+  void setLinks(dataplane::LinkMap links, std::vector<dataplane::InterfaceAddress> addresses);
+  void setOptions(NodeOptions options);
+
+  /// What the updates since the last call changed. Cost follows what changed, not the size of the cluster.
+  DesiredChange flush(TimePoint now);
+  /// After a pass that left nothing pending: drops groups that nobody needs any more, with their sets.
+  DesiredChange collect(TimePoint now);
+  [[nodiscard]] std::optional<TimePoint> nextCollect() const { return engine_.nextCollect(); }
+
+  [[nodiscard]] const PolicyEngine& engine() const { return engine_; }
+  [[nodiscard]] const NodeOptions& options() const { return options_; }
+  /// Endpoints that cannot be programmed as they are, and routes that cannot be made.
+  [[nodiscard]] const std::vector<EndpointProblem>& problems() const { return interfaces_.problems; }
+  [[nodiscard]] std::vector<SkippedRoute> skippedRoutes() const;
+  [[nodiscard]] const std::vector<WorkloadInterface>& interfaces() const { return interfaces_.interfaces; }
+
+ private:
+  struct Programmed {
+    WorkloadInterface interface;
+    std::vector<SetEntry> entries;
+    EndpointTables tables;
+  };
+  struct FamilyState {
+    explicit FamilyState(Family which, const RuleOptions& rules) : family(which), chains(which, rules) {}
+    Family family;
+    GroupChains chains;
+    std::map<dataplane::SetName, dataplane::SetSpec> dispatchSets;
+    NatTables nat;
+    std::vector<SharedSource> sharedSources;
+  };
+
+  void noteRouting(const api::Update& update);
+  DesiredChange apply(const PolicyDelta& delta);
+  void applySets(const PolicyDelta& delta, DesiredChange& out);
+  void applyGroups(const PolicyDelta& delta, DesiredChange& out);
+  void applyInterfaces(DesiredChange& out);
+  std::vector<WorkloadInterface> withoutMovedAddresses(DesiredChange& out);
+  void program(const WorkloadInterface& interface, bool entriesStale, DesiredChange& out);
+  void applyNat(DesiredChange& out);
+  void applyTables(DesiredChange& out);
+  void applyNodeRoutes(DesiredChange& out);
+
+  std::string nodeName_;
+  NodeOptions options_;
+  PolicyEngine engine_;
+  std::vector<FamilyState> families_;
+
+  std::map<api::ObjectKey, std::shared_ptr<const LocalEndpoint>> local_;
+  std::map<std::string, api::IPPool> pools_;
+  std::map<std::string, api::Node> nodes_;
+  std::map<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>> uncovered_;  // remote, in no pod CIDR of their node
+  dataplane::LinkMap links_;
+  std::vector<dataplane::InterfaceAddress> addresses_;
+
+  std::map<std::string, GroupPtr> groups_[2];  // by direction, then hash
+  DispatchLayout ingress_{api::PolicyDirection::Ingress, {}};
+  DispatchLayout egress_{api::PolicyDirection::Egress, {}};
+  WorkloadInterfaces interfaces_;
+  std::set<Prefix> shared_;
+  std::map<dataplane::IfName, Programmed> programmed_;
+  dataplane::RouteMap nodeRoutes_;
+  std::vector<SkippedRoute> skipped_;
+
+  std::vector<Address> moved_;  // left one interface, not yet given to the next
+
+  bool started_ = false;
+  bool layoutDirty_ = true;
+  bool interfacesDirty_ = true;
+  bool interfaceOptionsDirty_ = false;
+  bool linksDirty_ = true;
+  bool tablesDirty_ = true;
+  bool natDirty_ = true;
+  bool routesDirty_ = true;
+};
+
+}  // namespace margay::controllers
