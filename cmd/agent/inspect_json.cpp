@@ -111,8 +111,10 @@ Json policiesJson(const std::vector<controllers::PolicyView>& policies) {
     Json entry = {{"name", view.name}, {"kind", api::kindText(view.key.kind)}, {"active", view.active}, {"tier", policy.tier}, {"order", nullptr}, {"selector", policy.selector},
                   {"ingress", Json::array()}, {"egress", Json::array()}};
     if (policy.order) entry["order"] = *policy.order;
-    for (const auto& rule : policy.ingress) entry["ingress"].push_back(api::encodeRule(rule));
-    for (const auto& rule : policy.egress) entry["egress"].push_back(api::encodeRule(rule));
+    const auto spec = api::encodePolicy(policy)["spec"];
+    for (const auto* direction : {"ingress", "egress"}) {
+      if (spec.contains(direction)) entry[direction] = spec[direction];
+    }
     out.push_back(std::move(entry));
   }
   return out;

@@ -69,7 +69,7 @@ Result<void> Kernel::openDrivers() {
   if (auto made = keep(monitor_, dataplane::makeNetworkMonitor()); !made) return made;
   auto sets = dataplane::KernelIpsetDriver::open();
   if (!sets) return Fail(sets.error());
-  setDriver_ = std::make_unique<dataplane::KernelIpsetDriver>(std::move(*sets));
+  setDriver_ = std::move(*sets);
   auto rules = dataplane::IptablesDriver::open();
   if (!rules) return Fail(rules.error());
   ruleDriver_ = std::make_unique<dataplane::IptablesDriver>(std::move(*rules));

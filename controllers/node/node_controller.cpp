@@ -40,6 +40,10 @@ NodeController::NodeController(std::string nodeName, NodeOptions options)
 
 void NodeController::update(const api::Update& update) {
   engine_.update(update);
+  if (update.key.kind != api::Kind::WorkloadEndpoint) {
+    others_.erase(update.key);
+    if (update.value) others_.emplace(update.key, *update.value);
+  }
   switch (update.key.kind) {
     case api::Kind::IPPool:
       pools_.erase(update.key.name);
@@ -55,7 +59,7 @@ void NodeController::update(const api::Update& update) {
       } else {
         nodes_.erase(update.key.name);
       }
-      natDirty_ = routesDirty_ = true;
+      natDirty_ = routesDirty_ = coverageDirty_ = true;
       break;
     }
     case api::Kind::WorkloadEndpoint: noteRouting(update); break;
@@ -73,6 +77,19 @@ void NodeController::noteRouting(const api::Update& update) {
   } else if (uncovered_.erase(update.key) > 0) {
     routesDirty_ = true;
   }
+}
+
+void NodeController::findUncovered() {
+  uncovered_.clear();
+  engine_.forEachEndpoint([this](const auto& endpoint) {
+    if (endpoint->node.view() != nodeName_ && !covered(*endpoint, nodes_)) uncovered_.emplace(keyOf(*endpoint), endpoint);
+  });
+}
+
+Objects NodeController::objects() const {
+  Objects out = others_;
+  engine_.forEachEndpoint([&](const auto& endpoint) { out.emplace(keyOf(*endpoint), endpoint); });
+  return out;
 }
 
 void NodeController::setLinks(dataplane::LinkMap links, std::vector<dataplane::InterfaceAddress> addresses) {
@@ -323,8 +340,8 @@ void NodeController::applyTables(DesiredChange& out) {
 }
 
 void NodeController::applyNodeRoutes(DesiredChange& out) {
-  if (!routesDirty_) return;
-  routesDirty_ = false;
+  if (std::exchange(coverageDirty_, false)) findUncovered();
+  if (!std::exchange(routesDirty_, false)) return;
   dataplane::RouteMap wanted;
   skipped_.clear();
   if (options_.nodeRouting) {

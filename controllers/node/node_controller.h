@@ -15,6 +15,7 @@
 #include "controllers/node/desired_change.h"
 #include "controllers/policy/dispatch.h"
 #include "controllers/policy/engine.h"
+#include "controllers/policy/evaluator.h"
 #include "controllers/policy/rules.h"
 #include "controllers/policy/static_chains.h"
 #include "controllers/routing/node_routes.h"
@@ -52,6 +53,8 @@ class NodeController {
 
   [[nodiscard]] const PolicyEngine& engine() const { return engine_; }
   [[nodiscard]] const NodeOptions& options() const { return options_; }
+  /// The newest values of all objects, for the plain evaluator. O(objects).
+  [[nodiscard]] Objects objects() const;
   /// Endpoints that cannot be programmed as they are, and routes that cannot be made.
   [[nodiscard]] const std::vector<EndpointProblem>& problems() const { return interfaces_.problems; }
   [[nodiscard]] std::vector<SkippedRoute> skippedRoutes() const;
@@ -73,6 +76,7 @@ class NodeController {
   };
 
   void noteRouting(const api::Update& update);
+  void findUncovered();
   DesiredChange apply(const PolicyDelta& delta);
   void applySets(const PolicyDelta& delta, DesiredChange& out);
   void applyGroups(const PolicyDelta& delta, DesiredChange& out);
@@ -88,6 +92,7 @@ class NodeController {
   PolicyEngine engine_;
   std::vector<FamilyState> families_;
 
+  Objects others_;  // all objects but endpoints, of which the engine has so many
   std::map<api::ObjectKey, std::shared_ptr<const LocalEndpoint>> local_;
   std::map<std::string, api::IPPool> pools_;
   std::map<std::string, api::Node> nodes_;
@@ -114,6 +119,7 @@ class NodeController {
   bool tablesDirty_ = true;
   bool natDirty_ = true;
   bool routesDirty_ = true;
+  bool coverageDirty_ = false;  // pod CIDRs changed
 };
 
 }  // namespace margay::controllers

@@ -146,4 +146,9 @@ PolicyCounts PolicyEngine::counts() const {
   return {state_->locals.views().size(), state_->membership.endpoints(), static_cast<std::size_t>(active), all.size()};
 }
 
+void PolicyEngine::forEachEndpoint(
+    const std::function<void(const std::shared_ptr<const api::WorkloadEndpoint>&)>& visit) const {
+  state_->membership.forEachEndpoint(visit);
+}
+
 }  // namespace margay::controllers

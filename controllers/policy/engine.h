@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,9 @@ class PolicyEngine {
   [[nodiscard]] std::vector<PolicyView> policies() const;
   [[nodiscard]] std::vector<GroupView> groups() const;
   [[nodiscard]] PolicyCounts counts() const;
+  /// Every endpoint of the cluster, in no particular order. O(endpoints).
+  void forEachEndpoint(
+      const std::function<void(const std::shared_ptr<const api::WorkloadEndpoint>&)>& visit) const;
 
  private:
   struct State;

@@ -59,6 +59,13 @@ class Items {
   [[nodiscard]] const Item& operator[](ItemId id) const { return items_[id]; }
   void setPlaceInClass(ItemId id, std::uint32_t place) { items_[id].placeInClass = place; }
   [[nodiscard]] std::size_t endpoints() const { return endpoints_; }
+  /// Every endpoint, in no particular order.
+  template <class Visit>
+  void forEachEndpoint(const Visit& visit) const {
+    for (const Item& item : items_) {
+      if (item.endpoint) visit(item.endpoint);
+    }
+  }
 
   /// Whether an item that contributes exactly this prefix satisfies `holds(item)`.
   template <class Holds>

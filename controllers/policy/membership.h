@@ -56,6 +56,10 @@ class Membership {
   /// All sets in use, in order of their ids. O(members).
   [[nodiscard]] std::vector<View> sets() const;
   [[nodiscard]] std::size_t endpoints() const { return items_.endpoints(); }
+  template <class Visit>
+  void forEachEndpoint(const Visit& visit) const {
+    items_.forEachEndpoint(visit);
+  }
 
  private:
   struct Set {

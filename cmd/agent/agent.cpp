@@ -1,0 +1,119 @@
+#include "cmd/agent/agent.h"
+
+#include <sys/signalfd.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "api/file/file_source.h"
+#include "api/server/http.h"
+#include "base/log.h"
+#include "cmd/agent/control.h"
+#include "cmd/agent/daemon.h"
+#include "cmd/agent/node_options.h"
+
+namespace margay::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string firstLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// kube-proxy in IPVS mode sends service traffic through OUTPUT, past the policy of workloads on this node.
+bool ipvsModeInUse(const dataplane::LinkMap& links) { return links.contains("kube-ipvs0"); }
+
+Json summaryJson(const reconcile::OnceSummary& summary) {
+  Json out = {{"converged", summary.converged}, {"passes", summary.passes}, {"tables", Json::array()}};
+  for (const auto& table : summary.tables) {
+    Json entry = {{"name", table.table}, {"add", table.changes.add}, {"replace", table.changes.replace}, {"remove", table.changes.remove}, {"pending", table.pending}};
+    if (table.error) entry["error"] = table.error->key.substr(0, table.error->key.find('\n')) + ": " + table.error->error.what;
+    out["tables"].push_back(std::move(entry));
+  }
+  return out;
+}
+
+class AgentImpl final : public Agent {
+ public:
+  AgentImpl(Settings settings, Mode mode, std::unique_ptr<Kernel> kernel, controllers::NodeOptions options, api::Parameters parameters)
+      : settings_(std::move(settings)), mode_(mode), daemon_(settings_, std::move(kernel), std::move(options), std::move(parameters)) {}
+
+  Result<void> run(std::ostream& out) override {
+    switch (mode_) {
+      case Mode::Daemon: return runDaemon();
+      case Mode::Once: return runOnce(out);
+      case Mode::DryRun: return dryRun(out);
+      case Mode::Cleanup: return cleanup(out);
+    }
+    return {};
+  }
+
+ private:
+  Result<void> runDaemon() {
+    for (const auto& warning : settings_.warnings) log::warn("configuration", {{"what", warning}});
+    return daemon_.run();
+  }
+
+  Result<void> runOnce(std::ostream& out) {
+    if (auto listed = daemon_.listOnce(); !listed) return listed;
+    const auto summary = daemon_.converge();
+    out << summaryJson(summary).dump(2) << '\n';
+    if (summary.converged) return {};
+    return fail(Errc::Transient, "not everything is in the kernel: see \"error\" and \"pending\" in the summary");
+  }
+
+  Result<void> dryRun(std::ostream& out) {
+    if (auto listed = daemon_.listOnce(); !listed) return listed;
+    out << planJson(daemon_.plan()).dump(2) << '\n';
+    return {};
+  }
+
+  Result<void> cleanup(std::ostream& out) {
+    const auto summary = daemon_.cleanUp();
+    out << summaryJson(summary).dump(2) << '\n';
+    if (summary.converged) return {};
+    return fail(Errc::Transient, "not everything could be removed: see \"error\" and \"pending\" in the summary");
+  }
+
+  Settings settings_;
+  Mode mode_;
+  Daemon daemon_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
+  log::setLevel(log::parseLevel(settings.environment.contains("MARGAY_LOG_LEVEL") ? settings.environment.at("MARGAY_LOG_LEVEL") : "info"));
+  auto parameters = parametersOf(settings, std::nullopt, std::nullopt);
+  const bool six = fs::exists("/proc/sys/net/ipv6/conf/all");
+  auto options = nodeOptionsOf(parameters, settings.networkingBackend, firstLine("/proc/sys/net/ipv4/conf/default/rp_filter"), six);
+  if (!options) return Fail(options.error());
+  if (mode != Mode::DryRun) {
+    std::error_code error;
+    fs::create_directories(settings.runDir, error);
+    if (error) return fail(Errc::Invalid, "cannot make " + settings.runDir + ": " + error.message() + "; set MARGAY_RUN_DIR to a directory that can be written");
+  }
+  Kernel::Options kernelOptions;
+  kernelOptions.families = options->families;
+  kernelOptions.interfacePrefixes = options->statics.interfacePrefixes;
+  kernelOptions.sysctlJournal = settings.runDir + "/sysctls-before";
+  kernelOptions.tables.slice = 200'000;
+  auto kernel = Kernel::open(std::move(kernelOptions));
+  if (!kernel) return Fail(kernel.error());
+  const auto links = (*kernel)->links().list();
+  if (!links) return Fail(links.error());
+  if (mode != Mode::Cleanup && ipvsModeInUse(*links)) {
+    settings.warnings.emplace_back("kube-proxy runs in IPVS mode (kube-ipvs0 exists): its service traffic would pass by policy, so this node is not ready; use kube-proxy's iptables mode");
+  }
+  return std::make_unique<AgentImpl>(std::move(settings), mode, std::move(*kernel), std::move(*options), std::move(parameters));
+}
+
+}  // namespace margay::agent
