@@ -7,8 +7,6 @@ namespace margay::reconcile {
 AuditSchedule::AuditSchedule(AuditOptions options, BackoffOptions backoff, Jitter& jitter)
     : options_(options), backoff_(backoff), jitter_(&jitter) {}
 
-void AuditSchedule::request() { listAt_ = std::min(listAt_, notBefore_); }
-
 void AuditSchedule::suspect(TimePoint now) {
   suspect_ = true;
   listAt_ = std::min(listAt_, std::max({now, foreignFrom_, notBefore_}));
@@ -19,10 +17,13 @@ void AuditSchedule::checked(Fingerprint seen, TimePoint now) {
   if (expected_ != seen) suspect(now);
 }
 
-void AuditSchedule::checkFailed(TimePoint now) { checkAt_ = now + options_.checkPeriod; }
+void AuditSchedule::checkAgain(TimePoint now) {
+  checkAt_ = now + options_.checkPeriod;
+}
 
 void AuditSchedule::listed(bool whole, TimePoint now) {
   failures_ = 0;
+  requested_ = false;
   notBefore_ = TimePoint{};
   listAt_ = now + jitter_->shorten(options_.fullPeriod, options_.jitter);
   checkAt_ = now + options_.checkPeriod;
@@ -33,6 +34,7 @@ void AuditSchedule::listed(bool whole, TimePoint now) {
 void AuditSchedule::listFailed(TimePoint now) {
   notBefore_ = now + backoffDelay(backoff_, ++failures_, *jitter_);
   listAt_ = notBefore_;
+  checkAt_ = std::max(checkAt_, notBefore_);
 }
 
 TimePoint AuditSchedule::nextDue(Checks checks) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -27,7 +28,12 @@ class AuditSchedule {
   AuditSchedule(AuditOptions options, BackoffOptions backoff, Jitter& jitter);
 
   /// List as soon as possible, but not before the wait after a failed list is over.
-  void request();
+  void request() {
+    requested_ = true;
+    listAt_ = std::min(listAt_, notBefore_);
+  }
+  /// A list was asked for, or failed, and none has succeeded since.
+  [[nodiscard]] bool inDoubt() const { return requested_ || failures_ != 0; }
   [[nodiscard]] bool listDue(TimePoint now) const { return now >= listAt_; }
   [[nodiscard]] bool checkDue(TimePoint now) const { return now >= checkAt_; }
 
@@ -35,8 +41,8 @@ class AuditSchedule {
   void suspect(TimePoint now);
   /// The fingerprint was read; one that is not expected is a reason to suspect.
   void checked(Fingerprint seen, TimePoint now);
-  /// It could not be read: the next check is a period away.
-  void checkFailed(TimePoint now);
+  /// The next check is a period away.
+  void checkAgain(TimePoint now);
   /// Our own changes made the fingerprint what it is.
   void expect(std::optional<Fingerprint> fingerprint) { expected_ = fingerprint; }
 
@@ -57,7 +63,8 @@ class AuditSchedule {
   TimePoint foreignFrom_{};  // earliest list that a fingerprint may ask for
   TimePoint checkAt_{};
   unsigned failures_ = 0;
-  bool suspect_ = false;     // `suspect` was called since the last list
+  bool requested_ = true;
+  bool suspect_ = false;  // `suspect` was called since the last list
   std::optional<Fingerprint> expected_;
 };
 

@@ -34,7 +34,8 @@ struct BackoffOptions {
 };
 
 /// The wait after failure number `failures` in a row (from 1): doubles from `initial` up to `cap`.
-[[nodiscard]] Duration backoffDelay(const BackoffOptions& options, unsigned failures, Jitter& jitter);
+[[nodiscard]] Duration backoffDelay(const BackoffOptions& options, unsigned failures,
+                                    Jitter& jitter);
 
 /// When each failing key is to be tried again. Changes cost O(log due times). One thread.
 template <class Key, class Hash = std::hash<Key>>

@@ -20,9 +20,9 @@ struct NoValue {
   bool operator==(const NoValue&) const = default;
 };
 
-/// What should be and what is, side by side, with the keys that differ kept as the two change: every
-/// change of one key is O(1). Entries live in one array, an entry is named by its slot; a slot is valid
-/// until the next call that sets or replaces something.
+/// What should be and what is, side by side, with the keys that differ kept as the two change:
+/// every change of one key is O(1). Entries live in one array, an entry is named by its slot; a
+/// slot is valid until the next call that sets or replaces something.
 ///
 /// `Matches(desired, observed)` says that nothing is to be done. Keys and values are default
 /// constructible, copyable and comparable with ==. One thread.
@@ -92,30 +92,32 @@ class DeltaTracker {
     }
   }
 
-  /// Leaves the key out of `ready` until `unpark` or new input, or until it does not differ any more.
+  /// Leaves the key out of `ready` until `unpark` or new input, or until it does not differ any
+  /// more.
   void park(Slot slot) {
     Entry& entry = entries_[slot];
     if (has(entry, kParked) || !op(slot)) return;
     entry.state |= kParked;
-    ++parked_;
+    ++parked_[indexOf(*op(slot))];
   }
   void unpark(Slot slot) {
     if (!has(entries_[slot], kParked)) return;
     entries_[slot].state &= static_cast<std::uint8_t>(~kParked);
-    --parked_;
+    --parked_[indexOf(*op(slot))];
     enqueue(slot);
   }
   /// Of those for which `wanted(slot)`. O(tracked), or O(1) if none is parked.
   template <class Wanted>
   void unparkIf(Wanted wanted) {
-    if (parked_ == 0) return;
+    if (parkedCount() == 0) return;
     for (Slot slot = 0; slot < entries_.size(); ++slot) {
       if (has(entries_[slot], kParked) && wanted(slot)) unpark(slot);
     }
   }
 
-  /// Slots that differ and are not parked, in the order in which they began to. The span is valid until
-  /// the next call of `ready` or one that changes something; `confirm` and `park` leave it be.
+  /// Slots that differ and are not parked, in the order in which they began to. The span is valid
+  /// until the next call of `ready` or one that changes something; `confirm` and `park` leave it
+  /// be.
   [[nodiscard]] std::span<const Slot> ready() {
     std::size_t kept = 0;
     for (const Slot slot : queue_) {
@@ -170,11 +172,16 @@ class DeltaTracker {
   [[nodiscard]] std::size_t desiredCount() const { return desired_; }
   [[nodiscard]] std::size_t observedCount() const { return observed_; }
   [[nodiscard]] std::size_t pendingCount(Op op) const { return pending_[indexOf(op)]; }
-  [[nodiscard]] std::size_t pendingCount() const { return pending_[0] + pending_[1] + pending_[2]; }
-  [[nodiscard]] std::size_t parkedCount() const { return parked_; }
+  [[nodiscard]] std::size_t pendingCount() const { return sum(pending_); }
+  [[nodiscard]] std::size_t parkedCount() const { return sum(parked_); }
+  /// Of the slots that `ready` gives.
+  [[nodiscard]] std::size_t readyCount(Op op) const {
+    return pending_[indexOf(op)] - parked_[indexOf(op)];
+  }
 
  private:
   enum class Wake : bool { No, Yes };
+  using Counts = std::array<std::size_t, 3>;  // by Op
   static constexpr std::uint8_t kDesired = 1, kObserved = 2, kQueued = 16, kParked = 32, kSeen = 64;
   static constexpr std::uint8_t kOpMask = 12, kOpShift = 2;
   static constexpr std::size_t kKeptQueue = 4096;
@@ -202,6 +209,7 @@ class DeltaTracker {
   };
 
   static bool has(const Entry& entry, std::uint8_t bit) { return (entry.state & bit) != 0; }
+  static std::size_t sum(const Counts& counts) { return counts[0] + counts[1] + counts[2]; }
   static std::size_t indexOf(Op op) { return static_cast<std::size_t>(op); }
   static std::uint32_t hashOf(const Key& key) { return SlotIndex::spread(Hash{}(key)); }
   template <class Element>
@@ -305,7 +313,11 @@ class DeltaTracker {
   /// Brings counts and queue up to date after one side of `slot` changed.
   void settle(Slot slot, Wake wake) {
     Entry& entry = entries_[slot];
-    if (const auto before = op(slot)) --pending_[indexOf(*before)];
+    const bool parked = has(entry, kParked);
+    if (const auto before = op(slot)) {
+      --pending_[indexOf(*before)];
+      if (parked) --parked_[indexOf(*before)];
+    }
     const auto now = difference(entry);
     const auto code = now ? indexOf(*now) + 1 : 0;
     entry.state = static_cast<std::uint8_t>((entry.state & ~kOpMask) | (code << kOpShift));
@@ -314,11 +326,12 @@ class DeltaTracker {
     } else {
       entry.marks = 0;
     }
-    if (has(entry, kParked) && (!now || wake == Wake::Yes)) {
+    if (now && parked && wake == Wake::No) {
+      ++parked_[indexOf(*now)];
+    } else {
       entry.state &= static_cast<std::uint8_t>(~kParked);
-      --parked_;
+      if (now) enqueue(slot);
     }
-    if (now && !has(entry, kParked)) enqueue(slot);
     if (!alive(slot)) release(slot);
   }
 
@@ -366,10 +379,10 @@ class DeltaTracker {
   SlotIndex index_;
   std::vector<Slot> free_;
   std::vector<Slot> queue_;  // may hold slots that have settled; `ready` drops them
-  std::array<std::size_t, 3> pending_{};
+  Counts pending_{};
+  Counts parked_{};
   std::size_t desired_ = 0;
   std::size_t observed_ = 0;
-  std::size_t parked_ = 0;
 };
 
 }  // namespace margay::reconcile

@@ -22,8 +22,8 @@
 
 namespace margay::reconcile {
 
-/// One change of a keyed object: the desired value of an Add or Replace, the observed one of a Remove.
-/// Neither pointer is null; both are valid during the call that gets them.
+/// One change of a keyed object: the desired value of an Add or Replace, the observed one of a
+/// Remove. Neither pointer is null; both are valid during the call that gets them.
 template <class Key, class Value>
 struct KeyedChange {
   Op op = Op::Add;
@@ -57,10 +57,10 @@ struct KeyedDriver {
 
 /// A kernel table of keys and values.
 ///
-/// After an error: Transient (and whatever else may pass) waits with backoff for its key alone; Stale and
-/// Interrupted list and try again at once, `immediateRetries` times; Invalid and Unsupported wait for
-/// another desired value or the next list. What a list finds other than we left it is drift, and its
-/// repair is counted.
+/// After an error: Transient (and whatever else may pass) waits with backoff for its key alone;
+/// Stale and Interrupted list and try again at once, `immediateRetries` times; Invalid and
+/// Unsupported wait for another desired value or the next list. What a list finds other than we
+/// left it is drift, and its repair is counted.
 template <class Key, class Value, class Hash = std::hash<Key>, class Matches = std::equal_to<Value>>
 class KeyedTable final : public Table {
  public:
@@ -90,12 +90,9 @@ class KeyedTable final : public Table {
   void suspect(TimePoint now) override { audit_.suspect(now); }
 
   Result<void> refresh(TimePoint now) override {
-    if (!audit_.listDue(now) && audit_.checkDue(now)) check(now);
-    if (audit_.listDue(now)) {
-      if (auto listed = relist(now, Unblock::Yes); !listed) return listed;
-    }
     for (const Key& key : backoff_.takeDue(now)) wake(key);
-    return {};
+    if (!audit_.listDue(now) && audit_.checkDue(now)) check(now);
+    return audit_.listDue(now) ? relist(now, Unblock::Yes) : Result<void>();
   }
 
   [[nodiscard]] std::optional<Phase> nextPhase(Phase from, Removals removals) override {
@@ -112,8 +109,8 @@ class KeyedTable final : public Table {
   Progress apply(Phase phase, Removals removals, TimePoint now) override {
     Progress progress;
     if (nextPhase(phase, removals) != phase) return progress;
-    // Somebody may have changed the table since the last list: what we expect of the fingerprint after
-    // our own changes must not hide that.
+    // Somebody may have changed the table since the last list: what we expect of the fingerprint
+    // after our own changes must not hide that.
     check(now);
     if (audit_.listDue(now)) listAgain(phase, removals, now, progress);
     for (unsigned attempt = 1;; ++attempt) {
@@ -129,7 +126,8 @@ class KeyedTable final : public Table {
 
   [[nodiscard]] TimePoint nextDue() const override {
     using Checks = AuditSchedule::Checks;
-    return std::min(audit_.nextDue(driver_.fingerprint ? Checks::Yes : Checks::No), backoff_.next());
+    return std::min(audit_.nextDue(driver_.fingerprint ? Checks::Yes : Checks::No),
+                    backoff_.next());
   }
 
   [[nodiscard]] TableStatus status() const override {
@@ -138,16 +136,17 @@ class KeyedTable final : public Table {
     out.observed = tracker_.observedCount();
     out.pending = tracker_.pendingCount();
     out.failing = tracker_.parkedCount();
+    out.inDoubt = audit_.inDoubt();
     return out;
   }
 
   [[nodiscard]] std::vector<PlannedChange> plan() const override {
     std::vector<PlannedChange> out;
     out.reserve(tracker_.pendingCount());
-    tracker_.forEachPending([&](Slot slot) { out.push_back({*tracker_.op(slot), describe(slot)}); });
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
-      return std::pair(std::string_view(a.text), a.op) < std::pair(std::string_view(b.text), b.op);
+    tracker_.forEachPending([&](Slot slot) {
+      out.push_back({*tracker_.op(slot), describe(slot)});
     });
+    sortByText(out);
     return out;
   }
 
@@ -156,9 +155,10 @@ class KeyedTable final : public Table {
   using Slot = typename Tracker::Slot;
   enum class Unblock : bool { No, Yes };
   // Marks of a key; they end when it does not differ any more.
-  static constexpr std::uint8_t kDrifted = 1;   // not as we left it
-  static constexpr std::uint8_t kDoubtful = 2;  // our last change of it failed: no telling what is there
-  static constexpr std::uint8_t kBlocked = 4;   // parked without a time
+  static constexpr std::uint8_t kDrifted = 1;  // not as we left it
+  static constexpr std::uint8_t kDoubtful =
+      2;  // our last change of it failed: no telling what is there
+  static constexpr std::uint8_t kBlocked = 4;  // parked without a time
 
   bool input(bool changed, const Key& key) {
     if (!changed) return false;
@@ -203,7 +203,7 @@ class KeyedTable final : public Table {
       audit_.checked(*seen, now);
     } else {
       log_.failed({}, seen.error(), now);
-      audit_.checkFailed(now);
+      audit_.checkAgain(now);
     }
   }
   void expectFingerprint() {
@@ -257,7 +257,8 @@ class KeyedTable final : public Table {
     if (planned_) return;
     steps_.clear();
     for (const Slot slot : tracker_.ready()) {
-      steps_[driver_.phaseOf(*tracker_.op(slot), tracker_.key(slot), subject(slot))].push_back(slot);
+      steps_[driver_.phaseOf(*tracker_.op(slot), tracker_.key(slot), subject(slot))].push_back(
+          slot);
     }
     planned_ = true;
   }

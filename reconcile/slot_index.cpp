@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::size_t kSmallest = 8;
 
-bool tooFull(std::size_t used, std::size_t cells) { return used * 8 > cells * 7; }
+bool tooFull(std::size_t used, std::size_t cells) {
+  return used * 8 > cells * 7;
+}
 
 }  // namespace
 
@@ -20,7 +22,8 @@ void SlotIndex::insert(std::uint32_t hash, std::uint32_t slot) {
 void SlotIndex::erase(std::uint32_t hash, std::uint32_t slot) {
   std::size_t hole = hash & mask();
   while (cells_[hole].slot != slot) hole = (hole + 1) & mask();
-  // Pull back every later cell of the run that may stand in the hole, so that no tombstones are needed.
+  // Pull back every later cell of the run that may stand in the hole, so that no tombstones are
+  // needed.
   for (std::size_t at = (hole + 1) & mask(); cells_[at].slot != kNone; at = (at + 1) & mask()) {
     const std::size_t home = cells_[at].hash & mask();
     if (((at - home) & mask()) < ((at - hole) & mask())) continue;

@@ -6,9 +6,9 @@
 
 namespace margay::reconcile {
 
-/// The hash half of a hash table whose entries live in an array elsewhere: finds the array index (the
-/// slot) of a key. 8 bytes a cell, at most 7/8 full; a cell keeps the hash, so neither growing nor
-/// erasing looks at keys. One thread.
+/// The hash half of a hash table whose entries live in an array elsewhere: finds the array index
+/// (the slot) of a key. 8 bytes a cell, at most 7/8 full; a cell keeps the hash, so neither growing
+/// nor erasing looks at keys. One thread.
 class SlotIndex {
  public:
   static constexpr std::uint32_t kNone = UINT32_MAX;

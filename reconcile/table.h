@@ -35,6 +35,9 @@ struct OpCounts {
   [[nodiscard]] std::uint64_t total() const { return add + replace + remove; }
 };
 
+/// By text, then by operation.
+void sortByText(std::vector<PlannedChange>& plan);
+
 struct TableError {
   std::string key;  ///< as the table describes the object; empty if it is about the whole table
   Error error;
@@ -49,12 +52,16 @@ struct TableStatus {
   std::size_t observed = 0;
   std::size_t pending = 0;
   std::size_t failing = 0;
-  std::optional<TableError> lastError;    ///< the newest, also when it is over
-  std::optional<TimePoint> lastRepair;    ///< when something foreign was last put right
+  bool inDoubt = true;  ///< a list was asked for, or failed, and none has succeeded since
+  std::optional<TableError> lastError;  ///< the newest, also when it is over
+  std::optional<TimePoint> lastRepair;  ///< when something foreign was last put right
   std::optional<TimePoint> lastList;
-  std::uint64_t drift = 0;                ///< repairs since the start
-  std::uint64_t errors = 0;               ///< failed lists and changes since the start
+  std::uint64_t drift = 0;   ///< repairs since the start
+  std::uint64_t errors = 0;  ///< failed lists and changes since the start
   OpCounts changes;
+
+  /// The kernel was read and has what it should have.
+  [[nodiscard]] bool converged() const { return pending == 0 && !inDoubt; }
 };
 
 struct Progress {
@@ -66,8 +73,8 @@ struct Progress {
   bool again = false;
 };
 
-/// A kernel table that the loop keeps as desired. It is told what should be, reads what is there, and
-/// changes one into the other in the order that the phases give. The loop's thread only.
+/// A kernel table that the loop keeps as desired. It is told what should be, reads what is there,
+/// and changes one into the other in the order that the phases give. The loop's thread only.
 class Table {
  public:
   Table() = default;
@@ -76,13 +83,14 @@ class Table {
   virtual ~Table() = default;
 
   [[nodiscard]] virtual const std::string& name() const = 0;
-  /// What is observed is in doubt (a lost notification, a foreign change): the next refresh lists again.
+  /// What is observed is in doubt (a lost notification, a foreign change): the next refresh lists
+  /// again.
   virtual void requestRelist() = 0;
-  /// Somebody may have changed the table: lists again, but not within `foreignInterval` of such a list
-  /// that found our content whole.
+  /// Somebody may have changed the table: lists again, but not within `foreignInterval` of such a
+  /// list that found our content whole.
   virtual void suspect(TimePoint now) = 0;
-  /// Lists when that is asked for or due. An error is also in the status and tried again with backoff;
-  /// the table goes on with what it last observed.
+  /// Lists when that is asked for or due. An error is also in the status and tried again with
+  /// backoff; the table goes on with what it last observed.
   virtual Result<void> refresh(TimePoint now) = 0;
   /// The lowest phase not below `from` in which `apply` has something to try.
   [[nodiscard]] virtual std::optional<Phase> nextPhase(Phase from, Removals removals) = 0;

@@ -1,5 +1,7 @@
 #include "reconcile/table_log.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/log.h"
@@ -18,6 +20,12 @@ void OpCounts::count(Op op) {
       ++remove;
       return;
   }
+}
+
+void sortByText(std::vector<PlannedChange>& plan) {
+  std::sort(plan.begin(), plan.end(), [](const PlannedChange& a, const PlannedChange& b) {
+    return std::tie(a.text, a.op) < std::tie(b.text, b.op);
+  });
 }
 
 Reaction reactionTo(const Error& error, Op op) {

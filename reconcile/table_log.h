@@ -15,7 +15,7 @@
 namespace margay::reconcile {
 
 struct TableOptions {
-  std::size_t slice = 50'000;   ///< changes an `apply` tries at most, so that a pass is bounded
+  std::size_t slice = 50'000;     ///< changes an `apply` tries at most, so that a pass is bounded
   unsigned immediateRetries = 3;  ///< lists after Stale or Interrupted within one apply or refresh
   BackoffOptions backoff;
   AuditOptions audit;
@@ -30,8 +30,8 @@ enum class Reaction {
 };
 [[nodiscard]] Reaction reactionTo(const Error& error, Op op);
 
-/// The history of a table: counters, last error, last repair; says in the log what an operator should
-/// know. One thread.
+/// The history of a table: counters, last error, last repair; says in the log what an operator
+/// should know. One thread.
 class TableLog {
  public:
   explicit TableLog(std::string table);

@@ -76,7 +76,9 @@ TEST(Backoff, GathersRetriesOnAGrid) {
 
 class AuditScheduleTest : public ::testing::Test {
  protected:
-  AuditOptions options() { return {.fullPeriod = 30s, .jitter = 0, .checkPeriod = 1s, .foreignInterval = 5s}; }
+  AuditOptions options() {
+    return {.fullPeriod = 30s, .jitter = 0, .checkPeriod = 1s, .foreignInterval = 5s};
+  }
   testing::FakeClock clock_;
   Jitter jitter_{1};
   AuditSchedule audit_{options(), kExact, jitter_};

@@ -18,21 +18,20 @@ inline constexpr Phase kRemovePhase = 20;
 class FakeWorld : public margay::testing::CallFailures {
  public:
   std::map<int, std::string> entries;
-  std::vector<std::string> log;       ///< "add 1", ... in order of execution
-  std::map<int, Error> refuse;        ///< changes of these keys fail so
+  std::vector<std::string> log;                  ///< "add 1", ... in order of execution
+  std::map<int, Error> refuse;                   ///< changes of these keys fail so
   std::vector<std::map<int, std::string>> torn;  ///< what the next lists claim
   std::vector<std::size_t> batches;
   unsigned lists = 0;
 
   KeyedDriver<int, std::string> driver() {
-    return {.list = [this] { return list(); },
-            .apply = [this](auto changes) { return apply(changes); },
-            .phaseOf = [](Op op, int, const std::string&) {
-              return op == Op::Remove ? kRemovePhase : kAddPhase;
-            },
-            .describe = [](int key, const std::string& value) {
-              return std::to_string(key) + "=" + value;
-            }};
+    return {
+        .list = [this] { return list(); },
+        .apply = [this](auto changes) { return apply(changes); },
+        .phaseOf = [](Op op, int,
+                      const std::string&) { return op == Op::Remove ? kRemovePhase : kAddPhase; },
+        .describe = [](int key,
+                       const std::string& value) { return std::to_string(key) + "=" + value; }};
   }
   /// Differs with keys and sizes, not with an edit in place.
   Fingerprint fingerprint() const {
@@ -63,7 +62,8 @@ class FakeWorld : public margay::testing::CallFailures {
   Result<void> applyOne(const KeyedChange<int, std::string>& change) {
     static constexpr const char* kNames[] = {"add ", "replace ", "remove "};
     if (auto error = nextCall()) return Fail(*error);
-    if (auto refused = refuse.find(*change.key); refused != refuse.end()) return Fail(refused->second);
+    if (auto refused = refuse.find(*change.key); refused != refuse.end())
+      return Fail(refused->second);
     log.push_back(kNames[static_cast<int>(change.op)] + std::to_string(*change.key));
     if (change.op == Op::Remove) {
       entries.erase(*change.key);

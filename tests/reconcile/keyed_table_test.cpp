@@ -16,8 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using testing::FakeWorld;
+using ::testing::IsEmpty;
 using Map = std::map<int, std::string>;
 
 constexpr TableOptions kOptions{
@@ -40,8 +40,7 @@ struct Fixture {
   }
   void settle() {
     for (int i = 0; i < 200; ++i) {
-      const auto status = table->status();
-      if (status.lastList && status.pending == 0) return;
+      if (table->status().converged()) return;
       const auto progress = pass();
       if (progress.changed == 0 && !progress.more) clock.advanceTo(table->nextDue());
     }
@@ -289,7 +288,9 @@ TEST(KeyedTable, ListsAgainAtOnceAfterATornDumpButNotForever) {
 TEST(KeyedTable, TellsTheWiringWhatItApplied) {
   std::vector<std::pair<Op, std::string>> applied;
   Fixture f(kOptions, [&](auto& driver) {
-    driver.onApplied = [&](Op op, int, const std::string& value) { applied.emplace_back(op, value); };
+    driver.onApplied = [&](Op op, int, const std::string& value) {
+      applied.emplace_back(op, value);
+    };
   });
   f.world.entries = {{3, "leftover"}};
   f.table->setDesired(1, "a");
@@ -304,7 +305,8 @@ RC_GTEST_PROP(KeyedTableProperties, EndsInTheLastDesiredStateWhateverThePath, (c
   for (int i = 0; i < steps; ++i) {
     f.table->replaceDesired(*rc::gen::arbitrary<Map>());
     if (*rc::gen::arbitrary<bool>()) f.pass(*rc::gen::element(Removals::Held, Removals::Allowed));
-    if (*rc::gen::arbitrary<bool>()) f.world.failCall(f.world.calls() + 1, {Errc::Transient, 0, "x"});
+    if (*rc::gen::arbitrary<bool>())
+      f.world.failCall(f.world.calls() + 1, {Errc::Transient, 0, "x"});
     f.clock.advance(*rc::gen::element<Duration>(0s, 1s, 40s));
   }
   f.table->replaceDesired(last);
