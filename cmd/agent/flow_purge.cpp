@@ -9,6 +9,7 @@ namespace margay::agent {
 
 Result<void> FlowPurge::refresh(TimePoint now) {
   if (now >= notBefore_) waiting_ = false;
+  status_.lastList = now;  // there is nothing to list
   return {};
 }
 

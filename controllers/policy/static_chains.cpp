@@ -165,7 +165,7 @@ dataplane::RuleTable rawTable(Family family, const StaticOptions& options,
       rule.matches.emplace_back(dataplane::NetMatch{End::Source, source.prefix, Sense::Is});
     rules.push_back(std::move(rule));
   }
-  rules.push_back({{}, dataplane::Drop{}, "source address is not the workload's own"});
+  rules.push_back({{}, dataplane::Drop{}, "not an address of the workload"});
 
   dataplane::RuleTable table;
   table.chains[kAntiSpoofChain] = share(std::move(rules));

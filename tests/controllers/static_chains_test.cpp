@@ -75,7 +75,7 @@ TEST(StaticChains, RawTableOfIpv4) {
             "packets\n"
             "mgy-antispoof: -d 127.0.0.0/8 -j DROP\n"
             "mgy-antispoof: --match-set mgy4-local src,src -j RETURN\n"
-            "mgy-antispoof: -j DROP  # source address is not the workload's own\n");
+            "mgy-antispoof: -j DROP  # not an address of the workload\n");
 }
 
 TEST(StaticChains, RawTableOfIpv6LetsNeighbourDiscoveryThrough) {
@@ -86,7 +86,7 @@ TEST(StaticChains, RawTableOfIpv6LetsNeighbourDiscoveryThrough) {
             "mgy-antispoof: -s fe80::/10 -p 58 -j RETURN\n"
             "mgy-antispoof: -s ::/128 -p 58 -j RETURN\n"
             "mgy-antispoof: --match-set mgy6-local src,src -j RETURN\n"
-            "mgy-antispoof: -j DROP  # source address is not the workload's own\n");
+            "mgy-antispoof: -j DROP  # not an address of the workload\n");
 }
 
 TEST(StaticChains, FilterTableOfIpv4) {
