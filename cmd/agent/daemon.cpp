@@ -93,7 +93,19 @@ Result<void> Daemon::listOnce() {
 
 reconcile::OnceSummary Daemon::converge() {
   loop_.allowRemovals();
-  return loop_.runOnce();
+  auto all = loop_.runOnce();
+  // What moved, and groups that nobody needs any more, take passes of their own.
+  while (all.converged && (moreToFlush_ || collecting_)) {
+    auto more = loop_.runOnce();
+    for (std::size_t i = 0; i < all.tables.size(); ++i) {
+      more.tables[i].changes.add += all.tables[i].changes.add;
+      more.tables[i].changes.replace += all.tables[i].changes.replace;
+      more.tables[i].changes.remove += all.tables[i].changes.remove;
+    }
+    more.passes += all.passes;
+    all = std::move(more);
+  }
+  return all;
 }
 
 std::vector<TablePlan> Daemon::plan() {

@@ -9,7 +9,7 @@ namespace margay::agent {
 
 Result<void> FlowPurge::refresh(TimePoint now) {
   if (now >= notBefore_) waiting_ = false;
-  status_.lastList = now;  // there is nothing to list
+  status_.lastList = now;
   return {};
 }
 
@@ -42,6 +42,7 @@ reconcile::Progress FlowPurge::apply(reconcile::Phase phase, reconcile::Removals
 reconcile::TableStatus FlowPurge::status() const {
   auto out = status_;
   out.name = name_;
+  out.inDoubt = false;  // there is nothing to list
   out.pending = addresses_.size();
   out.failing = waiting_ ? addresses_.size() : 0;
   return out;
