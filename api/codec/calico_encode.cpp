@@ -1,0 +1,232 @@
+#include "api/codec/calico_encode.h"
+
+#include <yaml-cpp/emitter.h>
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "api/codec/document_scalar.h"
+
+namespace margay::api {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kApiVersion = "projectcalico.org/v3";
+
+Json protocolJson(std::uint8_t protocol) {
+  switch (protocol) {
+    case 1: return "ICMP";
+    case 6: return "TCP";
+    case 17: return "UDP";
+    case 58: return "ICMPv6";
+    case 132: return "SCTP";
+    case 136: return "UDPLite";
+    default: return protocol;
+  }
+}
+
+const char* actionText(RuleAction action) {
+  switch (action) {
+    case RuleAction::Allow: return "Allow";
+    case RuleAction::Deny: return "Deny";
+    case RuleAction::Log: return "Log";
+    case RuleAction::Pass: break;
+  }
+  return "Pass";
+}
+
+Json prefixesJson(const std::vector<Prefix>& prefixes) {
+  Json out = Json::array();
+  for (const Prefix& prefix : prefixes) out.push_back(prefix.str());
+  return out;
+}
+
+Json portsJson(const std::vector<Port>& ports) {
+  Json out = Json::array();
+  for (const Port& port : ports) {
+    if (!port.name.empty()) {
+      out.push_back(port.name);
+    } else if (port.range.first == port.range.last) {
+      out.push_back(port.range.first);
+    } else {
+      out.push_back(std::to_string(port.range.first) + ":" + std::to_string(port.range.last));
+    }
+  }
+  return out;
+}
+
+void setText(Json& object, const char* name, const std::string& text) {
+  if (!text.empty()) object[name] = text;
+}
+
+Json icmpJson(const IcmpFields& icmp) {
+  Json out = Json::object();
+  if (icmp.type) out["type"] = *icmp.type;
+  if (icmp.code) out["code"] = *icmp.code;
+  return out;
+}
+
+Json endJson(const EntityRule& end) {
+  Json out = Json::object();
+  if (!end.nets.empty()) out["nets"] = prefixesJson(end.nets);
+  if (!end.notNets.empty()) out["notNets"] = prefixesJson(end.notNets);
+  setText(out, "selector", end.selector);
+  setText(out, "notSelector", end.notSelector);
+  setText(out, "namespaceSelector", end.namespaceSelector);
+  if (!end.serviceAccountNames.empty() || !end.serviceAccountSelector.empty()) {
+    Json accounts = Json::object();
+    if (!end.serviceAccountNames.empty()) accounts["names"] = end.serviceAccountNames;
+    setText(accounts, "selector", end.serviceAccountSelector);
+    out["serviceAccounts"] = std::move(accounts);
+  }
+  if (end.services) {
+    Json service = {{"name", end.services->name}};
+    setText(service, "namespace", end.services->ns);
+    out["services"] = std::move(service);
+  }
+  if (!end.ports.empty()) out["ports"] = portsJson(end.ports);
+  if (!end.notPorts.empty()) out["notPorts"] = portsJson(end.notPorts);
+  return out;
+}
+
+Json rulesJson(const std::vector<PolicyRule>& rules) {
+  Json out = Json::array();
+  for (const PolicyRule& rule : rules) {
+    Json made = {{"action", actionText(rule.action)}};
+    if (rule.ipVersion) made["ipVersion"] = *rule.ipVersion == Family::V4 ? 4 : 6;
+    if (rule.protocol) made["protocol"] = protocolJson(*rule.protocol);
+    if (rule.notProtocol) made["notProtocol"] = protocolJson(*rule.notProtocol);
+    if (rule.icmp) made["icmp"] = icmpJson(*rule.icmp);
+    if (rule.notIcmp) made["notICMP"] = icmpJson(*rule.notIcmp);
+    made["source"] = endJson(rule.source);
+    made["destination"] = endJson(rule.destination);
+    out.push_back(std::move(made));
+  }
+  return out;
+}
+
+Json objectJson(const char* kind, const std::string& name, std::string_view ns) {
+  Json metadata = {{"name", name}};
+  if (!ns.empty()) metadata["namespace"] = std::string(ns);
+  return {{"apiVersion", kApiVersion}, {"kind", kind}, {"metadata", std::move(metadata)}, {"spec", Json::object()}};
+}
+
+Json labelsJson(const Labels& labels) {
+  Json out = Json::object();
+  for (const auto& [key, value] : labels.pairs()) out[key] = value;
+  return out;
+}
+
+/// Whole numbers without a fraction: 1000, not 1000.0.
+Json numberJson(double number) {
+  if (std::floor(number) == number && std::fabs(number) < 9e15) return static_cast<std::int64_t>(number);
+  return number;
+}
+
+std::string macText(const std::array<std::uint8_t, 6>& mac) {
+  std::array<char, 18> text{};
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  return text.data();
+}
+
+void emit(YAML::Emitter& out, const Json& value) {
+  if (value.is_object()) {
+    if (value.empty()) out << YAML::Flow;
+    out << YAML::BeginMap;
+    for (const auto& [key, child] : value.items()) {
+      out << YAML::Key;
+      emit(out, key);
+      out << YAML::Value;
+      emit(out, child);
+    }
+    out << YAML::EndMap;
+  } else if (value.is_array()) {
+    if (value.empty()) out << YAML::Flow;
+    out << YAML::BeginSeq;
+    for (const Json& child : value) emit(out, child);
+    out << YAML::EndSeq;
+  } else if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    // Older readers take a single y or n for a boolean.
+    const bool letter = text.size() == 1 && std::string_view("yYnN").find(text) != std::string_view::npos;
+    if (letter || !plainScalar(text).is_string()) out << YAML::DoubleQuoted;
+    out << text;
+  } else {
+    out << value.dump();
+  }
+}
+
+}  // namespace
+
+Json encodePolicy(const Policy& policy) {
+  Json out = objectJson(policy.ns.empty() ? "GlobalNetworkPolicy" : "NetworkPolicy", policy.name, policy.ns);
+  Json& spec = out["spec"];
+  spec["tier"] = policy.tier;
+  if (policy.order) spec["order"] = numberJson(*policy.order);
+  setText(spec, "selector", policy.selector);
+  setText(spec, "namespaceSelector", policy.namespaceSelector);
+  setText(spec, "serviceAccountSelector", policy.serviceAccountSelector);
+  Json types = Json::array();
+  if (policy.appliesToIngress) types.push_back("Ingress");
+  if (policy.appliesToEgress) types.push_back("Egress");
+  spec["types"] = std::move(types);
+  if (policy.doNotTrack) spec["doNotTrack"] = true;
+  if (policy.preDnat) spec["preDNAT"] = true;
+  if (policy.applyOnForward) spec["applyOnForward"] = true;
+  if (!policy.ingress.empty()) spec["ingress"] = rulesJson(policy.ingress);
+  if (!policy.egress.empty()) spec["egress"] = rulesJson(policy.egress);
+  return out;
+}
+
+Json encodeProfile(const Profile& profile) {
+  Json out = objectJson("Profile", profile.name, {});
+  Json& spec = out["spec"];
+  if (!profile.labelsToApply.empty()) spec["labelsToApply"] = labelsJson(profile.labelsToApply);
+  if (!profile.ingress.empty()) spec["ingress"] = rulesJson(profile.ingress);
+  if (!profile.egress.empty()) spec["egress"] = rulesJson(profile.egress);
+  return out;
+}
+
+Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
+  Json out = objectJson("WorkloadEndpoint", endpoint.name, endpoint.ns);
+  if (!endpoint.labels.empty()) out["metadata"]["labels"] = labelsJson(endpoint.labels);
+  Json& spec = out["spec"];
+  spec["orchestrator"] = endpoint.orchestrator.str();
+  spec["node"] = endpoint.node.str();
+  // Calico names the workload by the field of its orchestrator.
+  spec[endpoint.orchestrator == std::string_view("k8s") ? "pod" : endpoint.orchestrator == std::string_view("cni") ? "containerID" : "workload"] =
+      endpoint.workload;
+  spec["endpoint"] = endpoint.endpoint.str();
+  spec["interfaceName"] = interfaceNameOf(endpoint, "cali");
+  if (endpoint.mac) spec["mac"] = macText(*endpoint.mac);
+  spec["ipNetworks"] = prefixesJson(endpoint.addresses);
+  spec["profiles"] = endpoint.profiles ? Json(*endpoint.profiles) : Json::array();
+  if (endpoint.ports && !endpoint.ports->empty()) {
+    Json& ports = spec["ports"] = Json::array();
+    for (const EndpointPort& port : *endpoint.ports) {
+      ports.push_back({{"name", port.name}, {"protocol", protocolJson(port.protocol)}, {"port", port.port}});
+    }
+  }
+  if (!endpoint.allowedSources.empty()) spec["allowSpoofedSourcePrefixes"] = prefixesJson(endpoint.allowedSources);
+  return out;
+}
+
+std::optional<Json> encodeCalico(const Value& value) {
+  if (const auto* policy = std::get_if<std::shared_ptr<const Policy>>(&value)) return encodePolicy(**policy);
+  if (const auto* profile = std::get_if<std::shared_ptr<const Profile>>(&value)) return encodeProfile(**profile);
+  if (const auto* endpoint = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&value)) {
+    return encodeWorkloadEndpoint(**endpoint);
+  }
+  return std::nullopt;
+}
+
+std::string yamlText(const Json& document) {
+  YAML::Emitter out;
+  emit(out, document);
+  return std::string(out.c_str(), out.size()) + "\n";
+}
+
+}  // namespace margay::api
