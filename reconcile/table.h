@@ -52,7 +52,7 @@ struct TableStatus {
   std::size_t observed = 0;
   std::size_t pending = 0;
   std::size_t failing = 0;
-  bool inDoubt = true;  ///< a list was asked for, or failed, and none has succeeded since
+  bool inDoubt = false;  ///< a list was asked for, or failed, and none has succeeded since
   std::optional<TableError> lastError;  ///< the newest, also when it is over
   std::optional<TimePoint> lastRepair;  ///< when something foreign was last put right
   std::optional<TimePoint> lastList;

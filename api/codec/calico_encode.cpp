@@ -150,7 +150,9 @@ void emit(YAML::Emitter& out, const Json& value) {
     out << YAML::EndSeq;
   } else if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
-    if (!plainScalar(text).is_string()) out << YAML::DoubleQuoted;
+    // Older readers take a single y or n for a boolean.
+    const bool letter = text.size() == 1 && std::string_view("yYnN").find(text) != std::string_view::npos;
+    if (letter || !plainScalar(text).is_string()) out << YAML::DoubleQuoted;
     out << text;
   } else {
     out << value.dump();

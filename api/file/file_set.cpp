@@ -154,8 +154,16 @@ std::vector<FileSet::Affected> FileSet::affectedBy(const std::vector<Change>& ch
     const auto id = ids_.find(change.file);
     if (id == ids_.end()) continue;
     changed.insert(id->second);
-    for (const FileObject& old : objects_[id->second]) {
-      out.push_back({KeyView::of(old), effective(KeyView::of(old), nullptr)});
+  }
+  for (const std::uint32_t file : changed) {
+    for (std::uint32_t i = 0; i < objects_[file].size(); ++i) {
+      const FileObject& old = objects_[file][i];
+      const KeyView key = KeyView::of(old);
+      bool first = true;  // of those with the key that may go
+      index_.each(objects_, key, [&](ObjectRef other) {
+        first = first && (!changed.contains(other.file) || std::pair(file, i) <= std::pair(other.file, other.object));
+      });
+      if (first) out.push_back({key, effective(key, nullptr)});
       affectPodsOf(old, nodes);
     }
   }
@@ -224,7 +232,11 @@ std::vector<Update> FileSet::apply(std::vector<Change> changes) {
     if (change.content) insert(change.file, std::move(*change.content));
   }
   std::vector<Update> updates;
+  std::unordered_set<ObjectKey> doubled;
   for (const Affected& each : affected) {
+    std::size_t count = 0;
+    index_.each(objects_, each.key, [&](ObjectRef) { ++count; });
+    if (count > 1 && !doubled.insert(keyOf(each.key)).second) continue;
     Notes notes;
     auto after = effective(each.key, &notes);
     if (!notes.empty()) {

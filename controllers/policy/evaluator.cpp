@@ -61,7 +61,8 @@ std::vector<std::shared_ptr<const api::Policy>> policiesOf(const Objects& object
   }
   std::sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) {
     const auto rank = [](const auto& entry) {
-      return std::tuple(entry.second->order.value_or(kLast), std::string_view(entry.second->name), entry.second->ns.view(), api::kindText(entry.first));
+      const auto& policy = *entry.second;
+      return std::pair(policy.order.value_or(kLast), policy.name + '/' + policy.ns.str() + '/' + std::string(api::kindText(entry.first)));
     };
     return rank(a) < rank(b);
   });

@@ -14,13 +14,15 @@
 namespace margay::controllers {
 
 using ItemId = std::uint32_t;
+inline constexpr ItemId kNoItem = ~ItemId{0};
 
 /// A thing with labels and addresses: an endpoint, or a network set.
 struct Item {
   std::shared_ptr<const api::WorkloadEndpoint> endpoint;
   std::shared_ptr<const api::NetworkSet> networkSet;
   ClassId labelClass = 0;
-  std::uint32_t placeInClass = 0;  ///< for the owner of lists of items
+  ItemId next = kNoItem;  ///< of its class
+  ItemId previous = kNoItem;
 
   [[nodiscard]] const api::Labels& labels() const { return endpoint ? endpoint->labels : networkSet->labels; }
   /// Those whose labels it inherits.
@@ -57,7 +59,11 @@ class Items {
   void erase(const api::ObjectKey& key, ItemId id);
 
   [[nodiscard]] const Item& operator[](ItemId id) const { return items_[id]; }
-  void setPlaceInClass(ItemId id, std::uint32_t place) { items_[id].placeInClass = place; }
+  /// Makes `after` follow `before`; either may be kNoItem.
+  void link(ItemId before, ItemId after) {
+    if (before != kNoItem) items_[before].next = after;
+    if (after != kNoItem) items_[after].previous = before;
+  }
   [[nodiscard]] std::size_t endpoints() const { return endpoints_; }
   /// Every endpoint, in no particular order.
   template <class Visit>

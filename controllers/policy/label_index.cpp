@@ -94,7 +94,7 @@ ClassId LabelIndex::acquire(const api::Labels& own, const std::vector<std::strin
   made.placeInList = static_cast<std::uint32_t>(lists_[list].classes.size());
   lists_[list].classes.push_back(id);
   classByContent_.insert(hash, id);
-  classesByLabel_.add(own, id);
+  indexLabels(id);
   become(id, evaluate(made));
   return id;
 }
@@ -215,6 +215,29 @@ void LabelIndex::become(ClassId id, std::vector<SelectorId> matches) {
   classes_[id].matches = std::move(matches);
 }
 
+void LabelIndex::indexLabels(ClassId id) {
+  for (const auto& [key, value] : classes_[id].own.pairs()) {
+    if (demandedKeys_.contains(key)) classesByLabel_.add(key, value, id);
+  }
+}
+
+void LabelIndex::demand(const api::LabelRestrictions& restrictions) {
+  for (const auto& [key, restriction] : restrictions) {
+    if (!restriction.mustBePresent || demandedKeys_[key]++ > 0) continue;
+    for (ClassId id = 0; id < classes_.size(); ++id) {
+      if (const auto value = classes_[id].own.get(key)) classesByLabel_.add(key, *value, id);
+    }
+  }
+}
+
+void LabelIndex::cease(const api::LabelRestrictions& restrictions) {
+  for (const auto& [key, restriction] : restrictions) {
+    if (!restriction.mustBePresent || --demandedKeys_[key] > 0) continue;
+    demandedKeys_.erase(key);
+    classesByLabel_.remove(key);
+  }
+}
+
 std::size_t LabelIndex::costOf(const LabelAnchor& anchor) const {
   std::size_t out = 0;
   classesByLabel_.forEach(anchor, [&](ClassId) { ++out; });
@@ -225,9 +248,9 @@ std::size_t LabelIndex::costOf(const LabelAnchor& anchor) const {
 }
 
 /// The demand that leaves the fewest classes; of equal ones that which fewest selectors share.
-void LabelIndex::chooseAnchor(Entry& entry) const {
+void LabelIndex::chooseAnchor(Entry& entry, const api::LabelRestrictions& restrictions) const {
   std::optional<std::tuple<std::size_t, std::size_t>> best;
-  for (const auto& [key, restriction] : entry.selector.restrictions()) {
+  for (const auto& [key, restriction] : restrictions) {
     if (restriction.mustHaveOneOf && restriction.mustHaveOneOf->empty()) entry.impossible = true;
     if (restriction.mustBePresent && restriction.mustBeAbsent) entry.impossible = true;
     if (!restriction.mustBePresent) continue;
@@ -271,7 +294,9 @@ SelectorId LabelIndex::add(const api::Selector& selector) {
   auto& made = selectors_[id];
   made.selector = selector;
   made.uses = 1;
-  chooseAnchor(made);
+  const auto restrictions = selector.restrictions();
+  demand(restrictions);
+  chooseAnchor(made, restrictions);
   selectorByText_.emplace(selector.canonical(), id);
   if (made.impossible) return id;
   if (!made.anchor) {
@@ -301,6 +326,7 @@ void LabelIndex::remove(SelectorId id) {
     auto& all = classes_[of].matches;
     all.erase(std::lower_bound(all.begin(), all.end(), id));
   }
+  cease(gone.selector.restrictions());
   selectorByText_.erase(gone.selector.canonical());
   if (!gone.anchor) {
     eraseOne(unanchored_, id);

@@ -94,7 +94,11 @@ class LabelIndex {
   [[nodiscard]] std::optional<std::uint32_t> provider(const Class& of, std::string_view key) const;
   [[nodiscard]] std::vector<SelectorId> evaluate(const Class& of) const;
   void become(ClassId id, std::vector<SelectorId> matches);
-  void chooseAnchor(Entry& entry) const;
+  void indexLabels(ClassId id);
+  /// Classes are found by the labels that some selector demands, and by no others.
+  void demand(const api::LabelRestrictions& restrictions);
+  void cease(const api::LabelRestrictions& restrictions);
+  void chooseAnchor(Entry& entry, const api::LabelRestrictions& restrictions) const;
   [[nodiscard]] std::size_t costOf(const LabelAnchor& anchor) const;
   template <class Visit>
   void forEachCandidate(const Entry& entry, const Visit& visit) const;
@@ -103,7 +107,8 @@ class LabelIndex {
   std::deque<Class> classes_;
   std::vector<ClassId> freeClasses_;
   HashedIds classByContent_;
-  LabelPostings classesByLabel_;  // own labels
+  LabelPostings classesByLabel_;  // own labels, of demanded keys
+  std::unordered_map<std::string, std::uint32_t> demandedKeys_;  // by how many selectors
   std::vector<ProfileList> lists_;
   std::vector<std::uint32_t> freeLists_;
   HashedIds listByNames_;

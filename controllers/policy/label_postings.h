@@ -51,6 +51,9 @@ class LabelPostings {
     for (const auto& [key, value] : labels.pairs()) remove(key, value, id);
   }
 
+  /// Forgets everything under the label.
+  void remove(const std::string& key) { keys_.erase(key); }
+
   /// Calls `visit(id)` for what has the label, and one of the anchor's values if it names any.
   template <class Visit>
   void forEach(const LabelAnchor& anchor, const Visit& visit) const {

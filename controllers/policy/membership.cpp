@@ -31,11 +31,17 @@ bool sameForSets(const api::WorkloadEndpoint& a, const api::WorkloadEndpoint& b)
 
 }  // namespace
 
+template <class Visit>
+void Membership::forEachOf(ClassId of, const Visit& visit) const {
+  if (of >= firstOf_.size()) return;
+  for (auto id = firstOf_[of]; id != kNoItem; id = items_[id].next) visit(items_[id]);
+}
+
 Membership::Membership()
     : index_([this](ClassId changing, SelectorId selector) {
-        if (changing >= itemsOf_.size() || selector >= setsOf_.size()) return;
+        if (selector >= setsOf_.size()) return;
         for (const auto set : setsOf_[selector]) {
-          for (const auto id : itemsOf_[changing]) touch(set, items_[id]);
+          forEachOf(changing, [&](const Item& item) { touch(set, item); });
         }
       }) {}
 
@@ -63,7 +69,8 @@ void Membership::put(const api::ObjectKey& key, Item next) {
   }
   const Item& before = items_[*found];
   next.labelClass = before.labelClass;
-  next.placeInClass = before.placeInClass;
+  next.next = before.next;
+  next.previous = before.previous;
   const bool sameClass = before.labels() == next.labels() && before.ownProfiles() == next.ownProfiles();
   if (sameClass && before.endpoint && sameForSets(*before.endpoint, *next.endpoint)) return items_.replaceValue(*found, std::move(next));
   if (!sameClass) next.labelClass = index_.acquire(next.labels(), next.ownProfiles());
@@ -89,18 +96,16 @@ void Membership::remove(const api::ObjectKey& key) {
 
 void Membership::enterClass(ItemId id) {
   const auto entered = items_[id].labelClass;
-  if (entered >= itemsOf_.size()) itemsOf_.resize(index_.classLimit());
-  items_.setPlaceInClass(id, static_cast<std::uint32_t>(itemsOf_[entered].size()));
-  itemsOf_[entered].push_back(id);
+  if (entered >= firstOf_.size()) firstOf_.resize(index_.classLimit(), kNoItem);
+  items_.link(kNoItem, id);
+  items_.link(id, firstOf_[entered]);
+  firstOf_[entered] = id;
 }
 
 void Membership::leaveClass(ItemId id) {
-  auto& all = itemsOf_[items_[id].labelClass];
-  const auto place = items_[id].placeInClass;
-  items_.setPlaceInClass(all.back(), place);
-  all[place] = all.back();
-  all.pop_back();
-  if (all.empty()) all = {};
+  const auto& left = items_[id];
+  if (left.previous == kNoItem) firstOf_[left.labelClass] = left.next;
+  items_.link(left.previous, left.next);
 }
 
 void Membership::set(const api::ObjectKey& key, Services::Slice slice) {
@@ -187,8 +192,7 @@ std::vector<dataplane::SetMember> Membership::members(const Set& set) const {
   const auto collect = [&](const dataplane::SetMember& member) { out.push_back(member); };
   if (hasSelector(set.id.kind)) {
     for (const auto of : index_.classesOf(set.selector)) {
-      if (of >= itemsOf_.size()) continue;
-      for (const auto id : itemsOf_[of]) contributions(set.id, items_[id], collect);
+      forEachOf(of, [&](const Item& item) { contributions(set.id, item, collect); });
     }
   } else {
     for (const auto& slice : services_.of(set.id.service)) contributions(set.id, *slice, collect);

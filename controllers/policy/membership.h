@@ -86,6 +86,8 @@ class Membership {
   void enterClass(ItemId id);
   void leaveClass(ItemId id);
   template <class Visit>
+  void forEachOf(ClassId of, const Visit& visit) const;
+  template <class Visit>
   static void contributions(const SetId& set, const Item& item, const Visit& visit);
   template <class Visit>
   static void contributions(const SetId& set, const api::EndpointSlice& slice, const Visit& visit);
@@ -103,7 +105,7 @@ class Membership {
   Items items_;
   Services services_;
   LabelIndex index_;
-  std::vector<std::vector<ItemId>> itemsOf_;     // by class
+  std::vector<ItemId> firstOf_;                  // by class; kNoItem: none
   std::deque<Set> sets_;
   std::vector<SetIndex> freeSets_;
   std::map<SetId, SetIndex> setById_;

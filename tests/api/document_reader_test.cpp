@@ -48,13 +48,13 @@ TEST(DocumentReader, GivesEachDocumentOfAFile) {
 
 TEST(DocumentReader, ResolvesPlainScalarsAsKubectlDoes) {
   const auto got = yaml(
-      "a: yes\nb: 'yes'\nc: 8080\nd: \"8080\"\ne: 0x1F\nf: 010\ng: 1.5\nh: 1e3\ni: ~\nj:\nk: "
+      "a: yes\ny: n\nb: 'yes'\nc: 8080\nd: \"8080\"\ne: 0x1F\nf: 010\ng: 1.5\nh: 1e3\ni: ~\nj:\nk: "
       "off\nl: 1_000\n"
       "m: -7\nnn: 10.0.0.1\no: 10.0.0.0/8\np: 1.2.3\nq: !!str 5\nr: 2020-01-01\ns: .inf\nt: "
       "0o17\nu: |\n  9\nv: 09\nw: \"-\"\n");
   ASSERT_FALSE(got.problem) << got.problem->str();
   const json expected = {
-      {"a", true},    {"b", "yes"}, {"c", 8080},         {"d", "8080"},      {"e", 31},
+      {"a", true}, {"y", "n"},    {"b", "yes"}, {"c", 8080},         {"d", "8080"},      {"e", 31},
       {"f", 8},       {"g", 1.5},   {"h", 1000.0},       {"i", nullptr},     {"j", nullptr},
       {"k", false},   {"l", 1000},  {"m", -7},           {"nn", "10.0.0.1"}, {"o", "10.0.0.0/8"},
       {"p", "1.2.3"}, {"q", "5"},   {"r", "2020-01-01"}, {"s", ".inf"},      {"t", 15},
