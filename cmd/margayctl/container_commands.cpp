@@ -40,7 +40,7 @@ Result<std::vector<EndpointPtr>> endpointsIn(const ManifestWriter& writer) {
 Result<EndpointPtr> endpointOf(const ManifestWriter& writer, const Environment& env, const std::string& container) {
   auto all = endpointsIn(writer);
   if (!all) return Fail(all.error());
-  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node == env.nodeName && e->workload == containerName(container); });
+  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node.view() == env.nodeName && e->workload == containerName(container); });
   if (found == all->end()) {
     return fail(Errc::NotFound, "container " + container + " is not networked by Margay on " + env.nodeName + ": add it with 'margayctl container add " + container + " IP'");
   }
@@ -212,7 +212,7 @@ int runEndpointProfile(const Environment& env, const std::string& id, const std:
   if (!writer) return failed(writer.error().what);
   const auto all = endpointsIn(*writer);
   if (!all) return failed(all.error().what);
-  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node == env.nodeName && endpointId(env, *e) == id; });
+  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node.view() == env.nodeName && endpointId(env, *e) == id; });
   if (found == all->end()) return failed("there is no endpoint " + id + " on " + env.nodeName + ": 'margayctl container NAME endpoint-id show' prints it, on the container's host");
   auto names = (*found)->profiles ? *(*found)->profiles : std::vector<std::string>();
   if (verb == "show") {
