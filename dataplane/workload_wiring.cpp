@@ -167,12 +167,15 @@ Result<void> putRoutes(Requests& requests, const WorkloadWiring& wiring, int ind
     std::optional<Address> gateway;
     if (wiring.routing == ContainerRouting::Gateway) {
       gateway = gatewayOf(family);
-      auto reachable = family == Family::V4
-                           ? requests.put("add the route to the gateway", putContainerRoute, index,
-                                          Prefix::host(*gateway), std::nullopt)
-                           : requests.put("add the gateway's neighbour entry",
-                                          putPermanentNeighbour, index, *gateway, kHostSideMac);
-      if (!reachable) return reachable;
+      if (family == Family::V4) {
+        auto reachable = requests.put("add the route to the gateway", putContainerRoute, index,
+                                      Prefix::host(*gateway), std::nullopt);
+        if (!reachable) return reachable;
+      }
+      // Also for IPv4: proxy ARP answers for the gateway only on hosts that have a route to it.
+      auto known = requests.put("add the gateway's neighbour entry", putPermanentNeighbour, index,
+                                *gateway, kHostSideMac);
+      if (!known) return known;
     }
     auto routes = wiring.routes;
     std::erase_if(routes, [&](const Prefix& route) { return route.family() != family; });

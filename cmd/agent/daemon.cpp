@@ -16,8 +16,8 @@
 namespace margay::agent {
 namespace {
 
-/// What the tables are asked to list again when the kernel told of a change.
 constexpr std::chrono::seconds kHangs{30};
+constexpr std::chrono::milliseconds kEcho{250};
 
 api::FileSourceOptions fileOptions(const controllers::NodeOptions& options) {
   api::FileSourceOptions out;
@@ -167,11 +167,27 @@ void Daemon::takeParameters() {
   controller_.setOptions(std::move(*options));
 }
 
+/// The kernel also tells of our own changes: those need no list at once. A foreign change that hides among
+/// them is found a moment later.
+void Daemon::listAgain(reconcile::Table& table, Echo& echo) {
+  const auto changes = table.status().changes.total();
+  if (std::exchange(echo.changes, changes) == changes) {
+    table.requestRelist();
+  } else if (!echo.scheduled) {
+    echo.scheduled = true;
+    loop_.timers().at(clock_.now() + kEcho, [this, &table, &echo] {
+      echo.scheduled = false;
+      table.requestRelist();
+      loop_.poke();
+    });
+  }
+}
+
 void Daemon::takeNetworkEvents() {
   const auto events = kernel_->monitor().read();
   if (events.links || events.addresses || events.overflow) linksDirty_ = true;
-  if (events.routes || events.overflow) kernel_->routes().suspect(clock_.now());
-  if (events.neighbours || events.overflow) kernel_->neighbours().suspect(clock_.now());
+  if (events.routes || events.overflow) listAgain(kernel_->routes(), routeEcho_);
+  if (events.neighbours || events.overflow) listAgain(kernel_->neighbours(), neighbourEcho_);
   loop_.poke();
 }
 

@@ -72,6 +72,11 @@ class Daemon {
   void takeParameters();
   void takeLinks();
   void takeNetworkEvents();
+  struct Echo {
+    std::uint64_t changes = 0;  // of ours, when the kernel last told of any
+    bool scheduled = false;
+  };
+  void listAgain(reconcile::Table& table, Echo& echo);
   void runTasks();
   void take(const controllers::DesiredChange& change);
   void afterPass(const reconcile::PassReport& report);
@@ -97,6 +102,8 @@ class Daemon {
   std::set<std::string> invalidKinds_;  // of which a gauge exists
   std::string ruleError_;
   bool linksDirty_ = true;
+  Echo routeEcho_;
+  Echo neighbourEcho_;
   bool collecting_ = false;
   bool collectTimer_ = false;
   bool cleaning_ = false;

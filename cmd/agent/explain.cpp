@@ -34,7 +34,8 @@ Result<std::vector<Address>> addressesOf(const Objects& objects, const std::stri
   if (const auto address = Address::parse(text)) return std::vector<Address>{*address};
   const auto slash = text.find('/');
   const auto ns = slash == std::string::npos ? std::string("default") : text.substr(0, slash);
-  const auto name = slash == std::string::npos ? text : text.substr(slash + 1);
+  auto name = slash == std::string::npos ? text : text.substr(slash + 1);
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   std::vector<Address> out;
   for (const auto& [key, value] : objects) {
     const auto* endpoint = std::get_if<std::shared_ptr<const api::WorkloadEndpoint>>(&value);

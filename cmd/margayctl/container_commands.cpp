@@ -24,8 +24,15 @@ constexpr std::string_view kNamespace = "default";
 /// The last part of a path, so that a container has one name however its namespace is given.
 std::string containerName(const std::string& container) { return std::filesystem::path(container).filename().string(); }
 
+/// The container's name as a manifest can have it: lower case, with '-' for what no object's name holds.
+std::string workloadName(const std::string& container) {
+  auto name = containerName(container);
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' ? static_cast<char>(std::tolower(c)) : '-'; });
+  return name;
+}
+
 /// An id that only this host's container of that name has.
-std::string endpointIdOf(const Environment& env, const std::string& container) { return sha1Hex(env.nodeName + '/' + containerName(container)).substr(0, 32); }
+std::string endpointIdOf(const Environment& env, const std::string& container) { return sha1Hex(env.nodeName + '/' + workloadName(container)).substr(0, 32); }
 
 Result<std::vector<EndpointPtr>> endpointsIn(const ManifestWriter& writer) {
   auto found = writer.list(Kind::WorkloadEndpoint);
@@ -40,7 +47,7 @@ Result<std::vector<EndpointPtr>> endpointsIn(const ManifestWriter& writer) {
 Result<EndpointPtr> endpointOf(const ManifestWriter& writer, const Environment& env, const std::string& container) {
   auto all = endpointsIn(writer);
   if (!all) return Fail(all.error());
-  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node.view() == env.nodeName && e->workload == containerName(container); });
+  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node.view() == env.nodeName && e->workload == workloadName(container); });
   if (found == all->end()) {
     return fail(Errc::NotFound, "container " + container + " is not networked by Margay on " + env.nodeName + ": add it with 'margayctl container add " + container + " IP'");
   }
@@ -82,7 +89,7 @@ WorkloadEndpoint endpointFor(const Environment& env, const NewContainer& wanted,
   endpoint.ns = kNamespace;
   endpoint.node = env.nodeName;
   endpoint.orchestrator = wanted.orchestrator;
-  endpoint.workload = containerName(wanted.container);
+  endpoint.workload = workloadName(wanted.container);
   endpoint.endpoint = wanted.containerInterface;
   endpoint.name = api::workloadEndpointName(env.nodeName, wanted.orchestrator, endpoint.workload, wanted.containerInterface);
   endpoint.interfaceName = wanted.hostInterface;
