@@ -152,8 +152,9 @@ void FileSource::Watcher::watchAncestor() {
 
 void FileSource::Watcher::watchTargets() {
   for (const std::string& file : state_.linkedFiles()) {
-    // A target that is gone shows at the next look.
-    if (!inotify_.watch(state_.root() + "/" + file, kTarget, kTargetEvents)) rescan_ = false;
+    const auto watched = inotify_.watch(state_.root() + "/" + file, kTarget, kTargetEvents);
+    // A target that is gone shows in the events of its link; one that cannot be watched is looked at.
+    if (!watched && watched.error().code != Errc::NotFound) watchesFailed_ = true;
   }
 }
 
@@ -275,6 +276,7 @@ void FileSource::Watcher::process() {
   rescan_ = false;
   watchAncestor();
   auto updates = whole ? state_.rescan(busyFiles()) : state_.refresh(dirty, busyFiles());
+  if (updates) watchTargets();
   nextAudit_ = std::chrono::steady_clock::now() + (watchesFailed_ ? kRetryWithoutWatches : options_.auditPeriod);
   if (!updates) {
     if (published_.connected || !everPublished_) {
@@ -288,7 +290,6 @@ void FileSource::Watcher::process() {
     everPublished_ = true;
     return;
   }
-  watchTargets();
   const bool back = !published_.connected;
   published_.connected = published_.synced = true;
   published_.error.clear();
