@@ -17,18 +17,22 @@ std::optional<Prefix> parsePrefix(std::string_view text) {
   const auto digits = text.substr(slash + 1);
   unsigned length = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-  if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size())
+    return std::nullopt;
   if (length > addressBits(address->family())) return std::nullopt;
   return Prefix{*address, static_cast<std::uint8_t>(length)};
 }
 
 }  // namespace
 
-int afOf(Family family) { return family == Family::V4 ? AF_INET : AF_INET6; }
+int afOf(Family family) {
+  return family == Family::V4 ? AF_INET : AF_INET6;
+}
 
 Address Address::v4(std::uint32_t hostOrder) {
   Address out;
-  for (std::size_t i = 0; i < 4; ++i) out.bytes_[i] = static_cast<std::uint8_t>(hostOrder >> (24 - 8 * i));
+  for (std::size_t i = 0; i < 4; ++i)
+    out.bytes_[i] = static_cast<std::uint8_t>(hostOrder >> (24 - 8 * i));
   return out;
 }
 
@@ -77,16 +81,22 @@ Prefix Prefix::masked() const {
   return Prefix{Address::fromBytes({bytes.data(), in.size()}), length};
 }
 
-std::string Prefix::str() const { return address.str() + '/' + std::to_string(length); }
+std::string Prefix::str() const {
+  return address.str() + '/' + std::to_string(length);
+}
 
-Prefix Prefix::host(const Address& address) { return Prefix{address, addressBits(address.family())}; }
+Prefix Prefix::host(const Address& address) {
+  return Prefix{address, addressBits(address.family())};
+}
 
 std::optional<Prefix> Prefix::parseNetwork(std::string_view text) {
   const auto prefix = parsePrefix(text);
   return prefix ? std::optional(prefix->masked()) : std::nullopt;
 }
 
-std::optional<Prefix> Prefix::parseAddress(std::string_view text) { return parsePrefix(text); }
+std::optional<Prefix> Prefix::parseAddress(std::string_view text) {
+  return parsePrefix(text);
+}
 
 }  // namespace margay
 

@@ -21,8 +21,8 @@ enum class Family : std::uint8_t { V4 = 4, V6 = 6 };
 /// AF_INET or AF_INET6, which are also NFPROTO_IPV4 and NFPROTO_IPV6.
 [[nodiscard]] int afOf(Family family);
 
-/// An IPv4 or IPv6 address. Bytes are in network order; an IPv4 address uses the first four, the rest
-/// are zero. Ordered by family, then bytes.
+/// An IPv4 or IPv6 address. Bytes are in network order; an IPv4 address uses the first four, the
+/// rest are zero. Ordered by family, then bytes.
 class Address {
  public:
   constexpr Address() = default;
@@ -45,8 +45,8 @@ class Address {
   std::array<std::uint8_t, 16> bytes_{};
 };
 
-/// An address with a prefix length. `masked()` values compare equal exactly when they cover the same
-/// addresses; every Prefix made by `parseNetwork` or `host` is masked.
+/// An address with a prefix length. `masked()` values compare equal exactly when they cover the
+/// same addresses; every Prefix made by `parseNetwork` or `host` is masked.
 struct Prefix {
   Address address;
   std::uint8_t length = 0;
@@ -62,7 +62,8 @@ struct Prefix {
   auto operator<=>(const Prefix&) const = default;
 
   static Prefix host(const Address& address);
-  /// "10.1.2.3/24" -> 10.1.2.0/24; an address without a length is a host. No value if it is neither.
+  /// "10.1.2.3/24" -> 10.1.2.0/24; an address without a length is a host. No value if it is
+  /// neither.
   static std::optional<Prefix> parseNetwork(std::string_view text);
   /// As `parseNetwork`, but keeps host bits (for addresses of interfaces).
   static std::optional<Prefix> parseAddress(std::string_view text);

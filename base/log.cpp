@@ -69,17 +69,35 @@ Level parseLevel(std::string_view text) {
 
 void setLevel(Level level) {
   switch (level) {
-    case Level::Debug: logger().set_level(spdlog::level::debug); break;
-    case Level::Info: logger().set_level(spdlog::level::info); break;
-    case Level::Warn: logger().set_level(spdlog::level::warn); break;
-    case Level::Error: logger().set_level(spdlog::level::err); break;
-    case Level::Off: logger().set_level(spdlog::level::off); break;
+    case Level::Debug:
+      logger().set_level(spdlog::level::debug);
+      break;
+    case Level::Info:
+      logger().set_level(spdlog::level::info);
+      break;
+    case Level::Warn:
+      logger().set_level(spdlog::level::warn);
+      break;
+    case Level::Error:
+      logger().set_level(spdlog::level::err);
+      break;
+    case Level::Off:
+      logger().set_level(spdlog::level::off);
+      break;
   }
 }
 
-void debug(std::string_view message, Fields fields) { write(spdlog::level::debug, message, fields); }
-void info(std::string_view message, Fields fields) { write(spdlog::level::info, message, fields); }
-void warn(std::string_view message, Fields fields) { write(spdlog::level::warn, message, fields); }
-void error(std::string_view message, Fields fields) { write(spdlog::level::err, message, fields); }
+void debug(std::string_view message, Fields fields) {
+  write(spdlog::level::debug, message, fields);
+}
+void info(std::string_view message, Fields fields) {
+  write(spdlog::level::info, message, fields);
+}
+void warn(std::string_view message, Fields fields) {
+  write(spdlog::level::warn, message, fields);
+}
+void error(std::string_view message, Fields fields) {
+  write(spdlog::level::err, message, fields);
+}
 
 }  // namespace margay::log

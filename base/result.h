@@ -41,8 +41,8 @@ using Fail = tl::unexpected<Error>;
 /// The same error with "context: " before its text.
 [[nodiscard]] Error withContext(Error error, std::string_view context);
 
-/// An error for `sysErrno` with the system's text after "context: "; the code follows from the errno
-/// (EAGAIN, EBUSY, ENOBUFS, ENOMEM, EINTR: Transient; ENOENT, ESRCH, ENODEV: NotFound; EPERM,
+/// An error for `sysErrno` with the system's text after "context: "; the code follows from the
+/// errno (EAGAIN, EBUSY, ENOBUFS, ENOMEM, EINTR: Transient; ENOENT, ESRCH, ENODEV: NotFound; EPERM,
 /// EOPNOTSUPP, EPROTONOSUPPORT: Unsupported; else Invalid).
 [[nodiscard]] Error systemError(int sysErrno, std::string_view context);
 

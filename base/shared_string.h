@@ -9,8 +9,8 @@
 
 namespace margay {
 
-/// An immutable string that many objects share (a namespace, a node's name): 16 bytes each, compared and
-/// hashed by content. Copies are safe on any thread.
+/// An immutable string that many objects share (a namespace, a node's name): 16 bytes each,
+/// compared and hashed by content. Copies are safe on any thread.
 class SharedString {
  public:
   SharedString() = default;
@@ -19,7 +19,9 @@ class SharedString {
   SharedString(const char* text) : SharedString(std::string_view(text)) {}         // NOLINT
   SharedString(const std::string& text) : SharedString(std::string_view(text)) {}  // NOLINT
 
-  [[nodiscard]] std::string_view view() const { return text_ ? std::string_view(*text_) : std::string_view(); }
+  [[nodiscard]] std::string_view view() const {
+    return text_ ? std::string_view(*text_) : std::string_view();
+  }
   [[nodiscard]] std::string str() const { return std::string(view()); }
   [[nodiscard]] bool empty() const { return !text_; }
   operator std::string_view() const { return view(); }  // NOLINT(google-explicit-constructor)
@@ -27,15 +29,17 @@ class SharedString {
   friend bool operator==(const SharedString& a, const SharedString& b) {
     return a.text_ == b.text_ || a.view() == b.view();
   }
-  friend auto operator<=>(const SharedString& a, const SharedString& b) { return a.view() <=> b.view(); }
+  friend auto operator<=>(const SharedString& a, const SharedString& b) {
+    return a.view() <=> b.view();
+  }
   friend bool operator==(const SharedString& a, std::string_view b) { return a.view() == b; }
 
  private:
   std::shared_ptr<const std::string> text_;
 };
 
-/// Gives equal strings one storage. Owned by one decoder; one thread. It never forgets, so use it only for
-/// strings of which a cluster has few.
+/// Gives equal strings one storage. Owned by one decoder; one thread. It never forgets, so use it
+/// only for strings of which a cluster has few.
 class StringPool {
  public:
   [[nodiscard]] SharedString get(std::string_view text) {

@@ -1,5 +1,6 @@
-// How long the policy calculation takes on a node of a large cluster: 100,000 pods in 1,000 namespaces, 1,000
-// policies, 110 pods on this node. Memory is what malloc holds for the engine, beside the api values.
+// How long the policy calculation takes on a node of a large cluster: 100,000 pods in 1,000
+// namespaces, 1,000 policies, 110 pods on this node. Memory is what malloc holds for the engine,
+// beside the api values.
 
 #include <benchmark/benchmark.h>
 #include <malloc.h>
@@ -22,29 +23,33 @@ struct Shape {
 };
 
 std::string address(std::size_t i) {
-  return "10." + std::to_string(i / 65536 % 256) + '.' + std::to_string(i / 256 % 256) + '.' + std::to_string(i % 256);
+  return "10." + std::to_string(i / 65536 % 256) + '.' + std::to_string(i / 256 % 256) + '.' +
+         std::to_string(i % 256);
 }
 
 api::WorkloadEndpoint podAt(const Shape& shape, std::size_t i) {
   const auto ns = "namespace-" + std::to_string(i % shape.namespaces);
   const auto app = "app-" + std::to_string(i / shape.namespaces % 5);
-  test::PodSpec spec{.ns = ns,
-                     .name = app + "-7d4b9c6f5-" + std::to_string(i),
-                     .node = i < shape.local ? "n1" : "node-" + std::to_string(i % 1000),
-                     .addresses = {address(i)},
-                     .labels = {{"app", app}, {"pod-template-hash", "7d4b9c6f5"}, {"tier", "backend"}},
-                     .profiles = std::vector<std::string>{"kns." + ns, "ksa." + ns + ".default"}};
+  test::PodSpec spec{
+      .ns = ns,
+      .name = app + "-7d4b9c6f5-" + std::to_string(i),
+      .node = i < shape.local ? "n1" : "node-" + std::to_string(i % 1000),
+      .addresses = {address(i)},
+      .labels = {{"app", app}, {"pod-template-hash", "7d4b9c6f5"}, {"tier", "backend"}},
+      .profiles = std::vector<std::string>{"kns." + ns, "ksa." + ns + ".default"}};
   if (shape.uniqueLabels) spec.labels.emplace_back("statefulset.kubernetes.io/pod-name", spec.name);
   return test::pod(std::move(spec));
 }
 
-/// One policy a namespace: app-0 takes traffic from app-1 of its namespace and from namespaces of team red.
+/// One policy a namespace: app-0 takes traffic from app-1 of its namespace and from namespaces of
+/// team red.
 api::Update policyOf(std::size_t i) {
   const auto ns = "namespace-" + std::to_string(i);
   auto teams = test::allowFrom("");
   teams.source.namespaceSelector = "team == 'red'";
-  auto policy = test::policy(ns, "allow", "projectcalico.org/orchestrator == 'k8s' && app == 'app-0'",
-                             {test::allowFrom("projectcalico.org/orchestrator == 'k8s' && app == 'app-1'"), teams});
+  auto policy = test::policy(
+      ns, "allow", "projectcalico.org/orchestrator == 'k8s' && app == 'app-0'",
+      {test::allowFrom("projectcalico.org/orchestrator == 'k8s' && app == 'app-1'"), teams});
   policy.order = 1000;
   return test::put(std::move(policy));
 }
@@ -52,7 +57,8 @@ api::Update policyOf(std::size_t i) {
 std::vector<api::Update> cluster(const Shape& shape) {
   std::vector<api::Update> out;
   for (std::size_t i = 0; i < shape.namespaces; ++i) {
-    out.push_back(test::put(test::namespaceProfile("namespace-" + std::to_string(i), {{"team", i % 10 == 0 ? "red" : "blue"}})));
+    out.push_back(test::put(test::namespaceProfile("namespace-" + std::to_string(i),
+                                                   {{"team", i % 10 == 0 ? "red" : "blue"}})));
     out.push_back(policyOf(i));
   }
   for (std::size_t i = 0; i < shape.pods; ++i) out.push_back(test::put(podAt(shape, i)));
@@ -83,10 +89,16 @@ void memory(benchmark::State& state) {
   for (auto _ : state) {
     const auto before = mallinfo2().uordblks;
     const auto engine = started(updates);
-    state.counters["bytes_per_endpoint"] = static_cast<double>(mallinfo2().uordblks - before) / 100'000.0;
+    state.counters["bytes_per_endpoint"] =
+        static_cast<double>(mallinfo2().uordblks - before) / 100'000.0;
   }
 }
-BENCHMARK(memory)->ArgName("unique_labels")->Arg(0)->Arg(1)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(memory)
+    ->ArgName("unique_labels")
+    ->Arg(0)
+    ->Arg(1)
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
 
 void addressChange(benchmark::State& state) {
   const Shape shape{.pods = static_cast<std::size_t>(state.range(0))};
@@ -128,8 +140,9 @@ BENCHMARK(joinAndLeave)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond
 /// A namespace of 100 pods changes its team, which two active selectors read.
 void namespaceRelabel(benchmark::State& state) {
   const auto engine = started(cluster({}));
-  const api::Update teams[] = {test::put(test::namespaceProfile("namespace-500", {{"team", "blue"}})),
-                               test::put(test::namespaceProfile("namespace-500", {{"team", "red"}}))};
+  const api::Update teams[] = {
+      test::put(test::namespaceProfile("namespace-500", {{"team", "blue"}})),
+      test::put(test::namespaceProfile("namespace-500", {{"team", "red"}}))};
   std::size_t at = 0;
   for (auto _ : state) {
     engine->update(teams[at++ % 2]);

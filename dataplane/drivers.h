@@ -18,16 +18,17 @@
 #include "dataplane/model/network.h"
 #include "dataplane/model/rule.h"
 
-/// The kernel, one small interface a table. No policy, retry or cache inside. Every `apply` goes through
-/// its changes in order and never stops early: result i is for change i; an Add replaces what has its key;
-/// removing what is gone is success. Drivers touch only what carries our mark. One thread: the loop's.
+/// The kernel, one small interface a table. No policy, retry or cache inside. Every `apply` goes
+/// through its changes in order and never stops early: result i is for change i; an Add replaces
+/// what has its key; removing what is gone is success. Drivers touch only what carries our mark.
+/// One thread: the loop's.
 namespace margay::dataplane {
 
 class RouteDriver {
  public:
   virtual ~RouteDriver() = default;
-  /// Every route with protocol kRouteProtocol, both families, all tables. `Errc::Interrupted` if the dump
-  /// was torn.
+  /// Every route with protocol kRouteProtocol, both families, all tables. `Errc::Interrupted` if
+  /// the dump was torn.
   virtual Result<RouteMap> list() = 0;
   virtual std::vector<Result<void>> apply(std::span<const Change<Route>> changes) = 0;
 };
@@ -91,7 +92,8 @@ class IpsetDriver {
   virtual Result<void> swap(const SetName& a, const SetName& b) = 0;
   virtual Result<void> destroy(const SetName& name) = 0;
   /// Batches over nfnetlink. Op::Replace means Add.
-  virtual std::vector<Result<void>> apply(const SetName& name, std::span<const Change<SetMember>> changes) = 0;
+  virtual std::vector<Result<void>> apply(const SetName& name,
+                                          std::span<const Change<SetMember>> changes) = 0;
 };
 
 /// Cheap enough to read each second: differs whenever rules were added, removed or flushed.
@@ -103,12 +105,12 @@ struct TableFingerprint {
   bool operator==(const TableFingerprint&) const = default;
 };
 
-/// One rule in the form in which the backend compares it: equal exactly when the kernel would hold the
-/// same rule (counters aside).
+/// One rule in the form in which the backend compares it: equal exactly when the kernel would hold
+/// the same rule (counters aside).
 using RuleDigest = std::uint64_t;
 
-/// Our hook rules of one position of one base chain, in order. `inPlace` is false where a foreign rule
-/// stands before a First or behind a Last.
+/// Our hook rules of one position of one base chain, in order. `inPlace` is false where a foreign
+/// rule stands before a First or behind a Last.
 struct ObservedHook {
   std::vector<RuleDigest> rules;
   bool inPlace = true;
@@ -123,8 +125,8 @@ struct ObservedTable {
   std::size_t foreignRules = 0;
 };
 
-/// What one commit changes. Chains in `set` are made or rewritten whole; a chain in `remove` goes. Hooks
-/// in `hooks` replace all of ours in that place.
+/// What one commit changes. Chains in `set` are made or rewritten whole; a chain in `remove` goes.
+/// Hooks in `hooks` replace all of ours in that place.
 struct TableEdit {
   std::map<ChainName, ChainRules> set;
   std::vector<ChainName> remove;
@@ -139,9 +141,11 @@ class RuleDriver {
   virtual Result<ObservedTable> read(TableId table) = 0;
   /// What `read` would give for these rules. `Errc::NotFound` names a set that does not exist yet.
   virtual Result<std::vector<RuleDigest>> digests(TableId table, std::span<const Rule> rules) = 0;
-  /// One atomic commit under the lock shared with other tools. `Errc::Stale` when the table's fingerprint
-  /// is no longer `expected`: read again first. Returns the new fingerprint. Nothing changes on error.
-  virtual Result<TableFingerprint> commit(TableId table, const TableEdit& edit, const TableFingerprint& expected) = 0;
+  /// One atomic commit under the lock shared with other tools. `Errc::Stale` when the table's
+  /// fingerprint is no longer `expected`: read again first. Returns the new fingerprint. Nothing
+  /// changes on error.
+  virtual Result<TableFingerprint> commit(TableId table, const TableEdit& edit,
+                                          const TableFingerprint& expected) = 0;
 };
 
 }  // namespace margay::dataplane

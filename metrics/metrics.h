@@ -10,9 +10,9 @@
 
 namespace margay::metrics {
 
-/// The agent's Prometheus metrics. All functions may be called on any thread; each costs a map look-up of
-/// a short string and an atomic operation. Labels come only from closed sets: every series that can exist
-/// for a table is there, with 0, from the start.
+/// The agent's Prometheus metrics. All functions may be called on any thread; each costs a map
+/// look-up of a short string and an atomic operation. Labels come only from closed sets: every
+/// series that can exist for a table is there, with 0, from the start.
 class Metrics {
  public:
   /// `version` and `backend` become labels of margay_build_info.
@@ -21,7 +21,8 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  /// Serves /metrics on host:port from threads of its own; empty host: all IPv4 addresses. Port 0: any.
+  /// Serves /metrics on host:port from threads of its own; empty host: all IPv4 addresses. Port 0:
+  /// any.
   Result<void> expose(const std::string& host, std::uint16_t port);
   [[nodiscard]] std::uint16_t port() const;  ///< 0 before `expose`
   /// Stops serving; the values stay.

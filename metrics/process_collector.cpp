@@ -86,12 +86,17 @@ std::vector<MetricFamily> ProcessCollector::Collect() const {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   return {
-      family("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", MetricType::Counter, stat.cpuSeconds),
+      family("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.",
+             MetricType::Counter, stat.cpuSeconds),
       family("process_open_fds", "Number of open file descriptors.", MetricType::Gauge, openFds()),
-      family("process_max_fds", "Maximum number of open file descriptors.", MetricType::Gauge, static_cast<double>(limit.rlim_cur)),
-      family("process_virtual_memory_bytes", "Virtual memory size in bytes.", MetricType::Gauge, stat.virtualBytes),
-      family("process_resident_memory_bytes", "Resident memory size in bytes.", MetricType::Gauge, stat.residentBytes),
-      family("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", MetricType::Gauge, stat.startSeconds),
+      family("process_max_fds", "Maximum number of open file descriptors.", MetricType::Gauge,
+             static_cast<double>(limit.rlim_cur)),
+      family("process_virtual_memory_bytes", "Virtual memory size in bytes.", MetricType::Gauge,
+             stat.virtualBytes),
+      family("process_resident_memory_bytes", "Resident memory size in bytes.", MetricType::Gauge,
+             stat.residentBytes),
+      family("process_start_time_seconds", "Start time of the process since unix epoch in seconds.",
+             MetricType::Gauge, stat.startSeconds),
   };
 }
 

@@ -111,7 +111,8 @@ class GroupedContent : public Table {
     std::vector<PlannedChange> out;
     for (const auto& entry : groups_) {
       const Group& group = entry.second;
-      if (const auto op = group.pendingOp()) out.push_back({*op, driver_.describeGroup(entry.first)});
+      if (const auto op = group.pendingOp())
+        out.push_back({*op, driver_.describeGroup(entry.first)});
       if (!group.wanted) continue;
       group.items.forEachPending([&](auto slot) {
         out.push_back(

@@ -18,22 +18,33 @@ constexpr const char* kApiVersion = "projectcalico.org/v3";
 
 Json protocolJson(std::uint8_t protocol) {
   switch (protocol) {
-    case 1: return "ICMP";
-    case 6: return "TCP";
-    case 17: return "UDP";
-    case 58: return "ICMPv6";
-    case 132: return "SCTP";
-    case 136: return "UDPLite";
-    default: return protocol;
+    case 1:
+      return "ICMP";
+    case 6:
+      return "TCP";
+    case 17:
+      return "UDP";
+    case 58:
+      return "ICMPv6";
+    case 132:
+      return "SCTP";
+    case 136:
+      return "UDPLite";
+    default:
+      return protocol;
   }
 }
 
 const char* actionText(RuleAction action) {
   switch (action) {
-    case RuleAction::Allow: return "Allow";
-    case RuleAction::Deny: return "Deny";
-    case RuleAction::Log: return "Log";
-    case RuleAction::Pass: break;
+    case RuleAction::Allow:
+      return "Allow";
+    case RuleAction::Deny:
+      return "Deny";
+    case RuleAction::Log:
+      return "Log";
+    case RuleAction::Pass:
+      break;
   }
   return "Pass";
 }
@@ -111,7 +122,10 @@ Json rulesJson(const std::vector<PolicyRule>& rules) {
 Json objectJson(const char* kind, const std::string& name, std::string_view ns) {
   Json metadata = {{"name", name}};
   if (!ns.empty()) metadata["namespace"] = std::string(ns);
-  return {{"apiVersion", kApiVersion}, {"kind", kind}, {"metadata", std::move(metadata)}, {"spec", Json::object()}};
+  return {{"apiVersion", kApiVersion},
+          {"kind", kind},
+          {"metadata", std::move(metadata)},
+          {"spec", Json::object()}};
 }
 
 Json labelsJson(const Labels& labels) {
@@ -122,13 +136,15 @@ Json labelsJson(const Labels& labels) {
 
 /// Whole numbers without a fraction: 1000, not 1000.0.
 Json numberJson(double number) {
-  if (std::floor(number) == number && std::fabs(number) < 9e15) return static_cast<std::int64_t>(number);
+  if (std::floor(number) == number && std::fabs(number) < 9e15)
+    return static_cast<std::int64_t>(number);
   return number;
 }
 
 std::string macText(const std::array<std::uint8_t, 6>& mac) {
   std::array<char, 18> text{};
-  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+                mac[3], mac[4], mac[5]);
   return text.data();
 }
 
@@ -151,7 +167,8 @@ void emit(YAML::Emitter& out, const Json& value) {
   } else if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     // Older readers take a single y or n for a boolean.
-    const bool letter = text.size() == 1 && std::string_view("yYnN").find(text) != std::string_view::npos;
+    const bool letter =
+        text.size() == 1 && std::string_view("yYnN").find(text) != std::string_view::npos;
     if (letter || !plainScalar(text).is_string()) out << YAML::DoubleQuoted;
     out << text;
   } else {
@@ -162,7 +179,8 @@ void emit(YAML::Emitter& out, const Json& value) {
 }  // namespace
 
 Json encodePolicy(const Policy& policy) {
-  Json out = objectJson(policy.ns.empty() ? "GlobalNetworkPolicy" : "NetworkPolicy", policy.name, policy.ns);
+  Json out = objectJson(policy.ns.empty() ? "GlobalNetworkPolicy" : "NetworkPolicy", policy.name,
+                        policy.ns);
   Json& spec = out["spec"];
   spec["tier"] = policy.tier;
   if (policy.order) spec["order"] = numberJson(*policy.order);
@@ -197,8 +215,9 @@ Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
   spec["orchestrator"] = endpoint.orchestrator.str();
   spec["node"] = endpoint.node.str();
   // Calico names the workload by the field of its orchestrator.
-  spec[endpoint.orchestrator == std::string_view("k8s") ? "pod" : endpoint.orchestrator == std::string_view("cni") ? "containerID" : "workload"] =
-      endpoint.workload;
+  spec[endpoint.orchestrator == std::string_view("k8s")   ? "pod"
+       : endpoint.orchestrator == std::string_view("cni") ? "containerID"
+                                                          : "workload"] = endpoint.workload;
   spec["endpoint"] = endpoint.endpoint.str();
   spec["interfaceName"] = interfaceNameOf(endpoint, "cali");
   if (endpoint.mac) spec["mac"] = macText(*endpoint.mac);
@@ -207,16 +226,20 @@ Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
   if (endpoint.ports && !endpoint.ports->empty()) {
     Json& ports = spec["ports"] = Json::array();
     for (const EndpointPort& port : *endpoint.ports) {
-      ports.push_back({{"name", port.name}, {"protocol", protocolJson(port.protocol)}, {"port", port.port}});
+      ports.push_back(
+          {{"name", port.name}, {"protocol", protocolJson(port.protocol)}, {"port", port.port}});
     }
   }
-  if (!endpoint.allowedSources.empty()) spec["allowSpoofedSourcePrefixes"] = prefixesJson(endpoint.allowedSources);
+  if (!endpoint.allowedSources.empty())
+    spec["allowSpoofedSourcePrefixes"] = prefixesJson(endpoint.allowedSources);
   return out;
 }
 
 std::optional<Json> encodeCalico(const Value& value) {
-  if (const auto* policy = std::get_if<std::shared_ptr<const Policy>>(&value)) return encodePolicy(**policy);
-  if (const auto* profile = std::get_if<std::shared_ptr<const Profile>>(&value)) return encodeProfile(**profile);
+  if (const auto* policy = std::get_if<std::shared_ptr<const Policy>>(&value))
+    return encodePolicy(**policy);
+  if (const auto* profile = std::get_if<std::shared_ptr<const Profile>>(&value))
+    return encodeProfile(**profile);
   if (const auto* endpoint = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&value)) {
     return encodeWorkloadEndpoint(**endpoint);
   }

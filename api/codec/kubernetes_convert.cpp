@@ -16,7 +16,8 @@ std::string title(const Decoded& decoded, int document) {
 
 void convertOne(const Decoded& decoded, int document, Conversion& out) {
   const std::string name = title(decoded, document);
-  for (const FieldError& error : decoded.errors) out.warnings.push_back(name + ": " + error.field + ": " + error.reason);
+  for (const FieldError& error : decoded.errors)
+    out.warnings.push_back(name + ": " + error.field + ": " + error.reason);
   for (const std::string& warning : decoded.warnings) out.warnings.push_back(name + ": " + warning);
   auto object = decoded.value ? encodeCalico(*decoded.value) : std::nullopt;
   if (object) {
@@ -31,9 +32,10 @@ void convertOne(const Decoded& decoded, int document, Conversion& out) {
 Result<Conversion> convertKubernetes(std::string_view text) {
   Conversion out;
   KubernetesDecoder decoder;
-  const auto problem = readDocuments(text, {}, [&](const DocumentPlace& place, nlohmann::json& document) {
-    convertOne(decoder.decode(document), place.document, out);
-  });
+  const auto problem =
+      readDocuments(text, {}, [&](const DocumentPlace& place, nlohmann::json& document) {
+        convertOne(decoder.decode(document), place.document, out);
+      });
   if (problem) return fail(Errc::Invalid, problem->str());
   if (!out.objects.empty()) return out;
   std::string why = "nothing can be converted";

@@ -14,12 +14,22 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 12> kOtherCoreKinds{
-    "Binding",           "ComponentStatus", "ConfigMap",        "Endpoints",
-    "Event",             "LimitRange",      "PersistentVolume", "PersistentVolumeClaim",
-    "PodTemplate",       "ReplicationController", "ResourceQuota", "Secret"};
-constexpr std::array<std::string_view, 4> kOtherNetworkingKinds{"Ingress", "IngressClass", "IPAddress", "ServiceCIDR"};
-constexpr std::array<std::string_view, 5> kPlainGroups{"apps", "batch", "autoscaling", "policy", "extensions"};
+constexpr std::array<std::string_view, 12> kOtherCoreKinds{"Binding",
+                                                           "ComponentStatus",
+                                                           "ConfigMap",
+                                                           "Endpoints",
+                                                           "Event",
+                                                           "LimitRange",
+                                                           "PersistentVolume",
+                                                           "PersistentVolumeClaim",
+                                                           "PodTemplate",
+                                                           "ReplicationController",
+                                                           "ResourceQuota",
+                                                           "Secret"};
+constexpr std::array<std::string_view, 4> kOtherNetworkingKinds{"Ingress", "IngressClass",
+                                                                "IPAddress", "ServiceCIDR"};
+constexpr std::array<std::string_view, 5> kPlainGroups{"apps", "batch", "autoscaling", "policy",
+                                                       "extensions"};
 
 template <std::size_t N>
 bool isOneOf(std::string_view text, const std::array<std::string_view, N>& words) {
@@ -30,8 +40,10 @@ bool endsWith(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
-/// Labels of a namespace or service account with `prefix`, and its name under the prefixed name label.
-Labels prefixedLabels(const JsonReader& metadata, std::string_view prefix, const std::string& name) {
+/// Labels of a namespace or service account with `prefix`, and its name under the prefixed name
+/// label.
+Labels prefixedLabels(const JsonReader& metadata, std::string_view prefix,
+                      const std::string& name) {
   LabelMap labels;
   for (auto& [key, value] : metadata.stringMap("labels")) {
     labels.emplace_back(std::string(prefix) + key, std::move(value));
@@ -59,30 +71,37 @@ void decodeServiceAccount(const json& document, Decoded& out) {
   const JsonReader top(document, out.errors);
   const auto metadata = top.object("metadata");
   Profile profile{.name = "ksa." + out.ns + "." + out.name};
-  if (metadata) profile.labelsToApply = prefixedLabels(*metadata, kServiceAccountLabelPrefix, out.name);
+  if (metadata)
+    profile.labelsToApply = prefixedLabels(*metadata, kServiceAccountLabelPrefix, out.name);
   setProfile(out, std::move(profile));
 }
 
 std::string unknownKind(std::string_view apiVersion, std::string_view kind) {
-  return "there is no kind " + std::string(kind) + " in " + std::string(apiVersion) + "; correct kind or apiVersion";
+  return "there is no kind " + std::string(kind) + " in " + std::string(apiVersion) +
+         "; correct kind or apiVersion";
 }
 
 /// The kind as the decoder knows it; an error for what is not ours and not known to be harmless.
 Kind kindOf(const std::string& apiVersion, const std::string& kind, Decoded& out) {
   const auto slash = apiVersion.find('/');
-  const std::string group = slash == std::string::npos ? std::string() : apiVersion.substr(0, slash);
+  const std::string group =
+      slash == std::string::npos ? std::string() : apiVersion.substr(0, slash);
   if (apiVersion == "v1") {
     if (kind == "Pod") return Kind::Pod;
     if (kind == "Namespace") return Kind::Namespace;
     if (kind == "ServiceAccount") return Kind::ServiceAccount;
     if (kind == "Node") return Kind::Node;
     if (kind == "Service") return Kind::Service;
-    if (!isOneOf(kind, kOtherCoreKinds)) out.errors.push_back({"kind", unknownKind(apiVersion, kind)});
+    if (!isOneOf(kind, kOtherCoreKinds))
+      out.errors.push_back({"kind", unknownKind(apiVersion, kind)});
   } else if (group == "networking.k8s.io") {
-    if (kind == "NetworkPolicy" && apiVersion == "networking.k8s.io/v1") return Kind::KubernetesNetworkPolicy;
-    if (!isOneOf(kind, kOtherNetworkingKinds)) out.errors.push_back({"kind", unknownKind(apiVersion, kind)});
+    if (kind == "NetworkPolicy" && apiVersion == "networking.k8s.io/v1")
+      return Kind::KubernetesNetworkPolicy;
+    if (!isOneOf(kind, kOtherNetworkingKinds))
+      out.errors.push_back({"kind", unknownKind(apiVersion, kind)});
   } else if (group == "discovery.k8s.io") {
-    if (kind == "EndpointSlice" && (endsWith(apiVersion, "/v1") || endsWith(apiVersion, "/v1beta1"))) {
+    if (kind == "EndpointSlice" &&
+        (endsWith(apiVersion, "/v1") || endsWith(apiVersion, "/v1beta1"))) {
       return Kind::EndpointSlice;
     }
     out.errors.push_back({"kind", unknownKind(apiVersion, kind)});
@@ -91,7 +110,9 @@ Kind kindOf(const std::string& apiVersion, const std::string& kind, Decoded& out
   } else if (group == "extensions" && kind == "NetworkPolicy") {
     out.errors.push_back({"apiVersion", "write networking.k8s.io/v1"});
   } else if (!isOneOf(group, kPlainGroups) && !endsWith(group, ".k8s.io")) {
-    out.errors.push_back({"apiVersion", "objects of " + apiVersion + " are not known here; correct apiVersion or remove the object"});
+    out.errors.push_back(
+        {"apiVersion", "objects of " + apiVersion +
+                           " are not known here; correct apiVersion or remove the object"});
   }
   return Kind::Unknown;
 }
@@ -129,7 +150,8 @@ ProfileNames EndpointPools::profiles(std::string_view ns, std::string_view accou
   if (const auto* known = find<ProfileNames>(key)) return *known;
   std::vector<std::string> names{"kns." + std::string(ns)};
   if (!account.empty()) names.push_back("ksa." + std::string(ns) + "." + std::string(account));
-  return keep<ProfileNames>(key, std::make_shared<const std::vector<std::string>>(std::move(names)));
+  return keep<ProfileNames>(key,
+                            std::make_shared<const std::vector<std::string>>(std::move(names)));
 }
 
 Decoded KubernetesDecoder::decode(const json& document) {
@@ -143,14 +165,29 @@ Decoded KubernetesDecoder::decode(const json& document) {
   readIdentity(document, kind, out);
   out.key = {kind, pools_.string(out.ns), out.name};
   switch (kind) {
-    case Kind::Pod: decodePod(document, pools_, out); break;
-    case Kind::Namespace: decodeNamespace(document, out); break;
-    case Kind::ServiceAccount: decodeServiceAccount(document, out); break;
-    case Kind::Node: decodeKubernetesNode(document, out); break;
-    case Kind::Service: decodeService(document, out); break;
-    case Kind::EndpointSlice: decodeEndpointSlice(document, out); break;
-    case Kind::KubernetesNetworkPolicy: decodeKubernetesPolicy(document, out); break;
-    default: break;
+    case Kind::Pod:
+      decodePod(document, pools_, out);
+      break;
+    case Kind::Namespace:
+      decodeNamespace(document, out);
+      break;
+    case Kind::ServiceAccount:
+      decodeServiceAccount(document, out);
+      break;
+    case Kind::Node:
+      decodeKubernetesNode(document, out);
+      break;
+    case Kind::Service:
+      decodeService(document, out);
+      break;
+    case Kind::EndpointSlice:
+      decodeEndpointSlice(document, out);
+      break;
+    case Kind::KubernetesNetworkPolicy:
+      decodeKubernetesPolicy(document, out);
+      break;
+    default:
+      break;
   }
   return out;
 }

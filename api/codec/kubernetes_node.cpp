@@ -37,8 +37,10 @@ void readAddresses(const JsonReader& status, Node& node) {
   }
 }
 
-void readBgpAddress(const JsonReader& metadata, const LabelMap& annotations, Family family, Node& node) {
-  const std::string name = family == Family::V4 ? "projectcalico.org/IPv4Address" : "projectcalico.org/IPv6Address";
+void readBgpAddress(const JsonReader& metadata, const LabelMap& annotations, Family family,
+                    Node& node) {
+  const std::string name =
+      family == Family::V4 ? "projectcalico.org/IPv4Address" : "projectcalico.org/IPv6Address";
   for (const auto& [key, value] : annotations) {
     if (key != name || value.empty()) continue;
     const auto address = Prefix::parseAddress(value);
@@ -94,7 +96,8 @@ void decodeService(const json& document, Decoded& out) {
         if (!port.has("port")) port.error("port", "a service port needs a number");
         continue;
       }
-      service.ports.push_back({port.stringOr("name", ""), protocolOf(port), static_cast<std::uint16_t>(*number)});
+      service.ports.push_back(
+          {port.stringOr("name", ""), protocolOf(port), static_cast<std::uint16_t>(*number)});
     }
   }
   if (out.errors.empty()) out.value = std::make_shared<const Service>(std::move(service));
@@ -108,7 +111,8 @@ void decodeEndpointSlice(const json& document, Decoded& out) {
       if (key == "kubernetes.io/service-name") slice.service = value;
     }
   }
-  const bool names = top.stringOr("addressType", "") == "FQDN";  // host names have no address to match
+  const bool names =
+      top.stringOr("addressType", "") == "FQDN";  // host names have no address to match
   for (const JsonReader& endpoint : top.objects("endpoints")) {
     const auto addresses = endpoint.strings("addresses");
     for (std::size_t i = 0; i < addresses.size() && !names; ++i) {
@@ -121,10 +125,13 @@ void decodeEndpointSlice(const json& document, Decoded& out) {
   }
   for (const JsonReader& port : top.objects("ports")) {
     const auto number = port.integer("port", 1, 65535);
-    if (number) slice.ports.push_back({port.stringOr("name", ""), protocolOf(port), static_cast<std::uint16_t>(*number)});
+    if (number)
+      slice.ports.push_back(
+          {port.stringOr("name", ""), protocolOf(port), static_cast<std::uint16_t>(*number)});
   }
   std::sort(slice.addresses.begin(), slice.addresses.end());
-  slice.addresses.erase(std::unique(slice.addresses.begin(), slice.addresses.end()), slice.addresses.end());
+  slice.addresses.erase(std::unique(slice.addresses.begin(), slice.addresses.end()),
+                        slice.addresses.end());
   if (out.errors.empty()) out.value = std::make_shared<const EndpointSlice>(std::move(slice));
 }
 

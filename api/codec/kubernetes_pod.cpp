@@ -23,13 +23,16 @@ const json& field(const json& object, const char* name) {
 
 std::string_view text(const json& object, const char* name) {
   const json& value = field(object, name);
-  return value.is_string() ? std::string_view(value.get_ref<const std::string&>()) : std::string_view();
+  return value.is_string() ? std::string_view(value.get_ref<const std::string&>())
+                           : std::string_view();
 }
 
 /// Present fields must have the type that the API gives them.
-void requireType(const json& object, const char* name, json::value_t type, const char* path, const char* typeName, Decoded& out) {
+void requireType(const json& object, const char* name, json::value_t type, const char* path,
+                 const char* typeName, Decoded& out) {
   const json& value = field(object, name);
-  if (!value.is_null() && value.type() != type) out.errors.push_back({path, std::string("must be ") + typeName});
+  if (!value.is_null() && value.type() != type)
+    out.errors.push_back({path, std::string("must be ") + typeName});
 }
 
 bool isFinished(const json& metadata, const json& annotations, const json& status) {
@@ -44,7 +47,8 @@ bool isFinished(const json& metadata, const json& annotations, const json& statu
   return phase == "Failed" || phase == "Succeeded" || phase == "Completed";
 }
 
-void addAddress(std::string_view ip, std::string path, std::vector<Prefix>& addresses, Decoded& out) {
+void addAddress(std::string_view ip, std::string path, std::vector<Prefix>& addresses,
+                Decoded& out) {
   const auto parsed = Prefix::parseNetwork(ip);
   if (!parsed || !parsed->isHost()) {
     out.errors.push_back({std::move(path), "\"" + std::string(ip) + "\" is no IP address"});
@@ -53,7 +57,8 @@ void addAddress(std::string_view ip, std::string path, std::vector<Prefix>& addr
   addresses.push_back(*parsed);
 }
 
-void addAddressList(std::string_view list, const std::string& path, std::vector<Prefix>& addresses, Decoded& out) {
+void addAddressList(std::string_view list, const std::string& path, std::vector<Prefix>& addresses,
+                    Decoded& out) {
   while (true) {
     const auto comma = list.find(',');
     addAddress(list.substr(0, comma), path, addresses, out);
@@ -67,7 +72,8 @@ std::vector<Prefix> podAddresses(const json& annotations, const json& status, De
   const json& ips = field(status, "podIPs");
   const auto annotated = [&](const char* name) {
     const std::string_view list = text(annotations, name);
-    if (!list.empty()) addAddressList(list, "metadata.annotations." + std::string(name), addresses, out);
+    if (!list.empty())
+      addAddressList(list, "metadata.annotations." + std::string(name), addresses, out);
     return !list.empty();
   };
   if (ips.is_array() && !ips.empty()) {
@@ -76,7 +82,8 @@ std::vector<Prefix> podAddresses(const json& annotations, const json& status, De
     }
   } else if (const std::string_view ip = text(status, "podIP"); !ip.empty()) {
     addAddress(ip, "status.podIP", addresses, out);
-  } else if (!annotated("cni.projectcalico.org/podIPs") && !annotated("cni.projectcalico.org/podIP")) {
+  } else if (!annotated("cni.projectcalico.org/podIPs") &&
+             !annotated("cni.projectcalico.org/podIP")) {
     annotated("vpc.amazonaws.com/pod-ips");
   }
   std::sort(addresses.begin(), addresses.end());
@@ -101,7 +108,8 @@ Labels podLabels(const json& labels, const PodIdentity& pod, EndpointPools& pool
     for (const auto& [name, value] : labels.get_ref<const json::object_t&>()) {
       key.append(1, '\0').append(name).append(1, '\0');
       if (value.is_string()) key += value.get_ref<const std::string&>();
-      if (!value.is_string()) out.errors.push_back({"metadata.labels." + name, "must be a string; write it in quotes"});
+      if (!value.is_string())
+        out.errors.push_back({"metadata.labels." + name, "must be a string; write it in quotes"});
     }
   }
   if (const Labels* known = pools.find<Labels>(key)) return *known;
@@ -110,8 +118,10 @@ Labels podLabels(const json& labels, const PodIdentity& pod, EndpointPools& pool
     for (const auto& [name, value] : labels.get_ref<const json::object_t&>()) {
       if (!value.is_string() || isReservedLabel(name)) continue;
       const auto& content = value.get_ref<const std::string&>();
-      if (auto problem = qualifiedNameProblem(name)) out.errors.push_back({"metadata.labels." + name, std::move(*problem)});
-      if (auto problem = labelValueProblem(content)) out.errors.push_back({"metadata.labels." + name, std::move(*problem)});
+      if (auto problem = qualifiedNameProblem(name))
+        out.errors.push_back({"metadata.labels." + name, std::move(*problem)});
+      if (auto problem = labelValueProblem(content))
+        out.errors.push_back({"metadata.labels." + name, std::move(*problem)});
       pairs.emplace_back(name, content);
     }
   }
@@ -146,13 +156,19 @@ EndpointPorts podPorts(const json& spec, EndpointPools& pools) {
         const auto value = number.get<std::int64_t>();
         if (value < 1 || value > 65535) continue;
         ports.push_back({std::string(name), protocol, static_cast<std::uint16_t>(value)});
-        key.append(name).append("/").append(std::to_string(protocol)).append("/").append(std::to_string(value)).append("\n");
+        key.append(name)
+            .append("/")
+            .append(std::to_string(protocol))
+            .append("/")
+            .append(std::to_string(value))
+            .append("\n");
       }
     }
   }
   if (ports.empty()) return nullptr;
   if (const auto* known = pools.find<EndpointPorts>(key)) return *known;
-  return pools.keep<EndpointPorts>(key, std::make_shared<const std::vector<EndpointPort>>(std::move(ports)));
+  return pools.keep<EndpointPorts>(
+      key, std::make_shared<const std::vector<EndpointPort>>(std::move(ports)));
 }
 
 std::vector<Prefix> allowedSources(const json& annotations, Decoded& out) {
@@ -162,13 +178,15 @@ std::vector<Prefix> allowedSources(const json& annotations, Decoded& out) {
   const std::string_view annotation = text(annotations, kName);
   if (annotation.empty()) return prefixes;
   const json list = json::parse(annotation, nullptr, false);
-  if (!list.is_array() || std::any_of(list.begin(), list.end(), [](const json& entry) { return !entry.is_string(); })) {
+  if (!list.is_array() ||
+      std::any_of(list.begin(), list.end(), [](const json& entry) { return !entry.is_string(); })) {
     out.errors.push_back({path, "must be a JSON list of CIDRs"});
     return prefixes;
   }
   for (const json& entry : list) {
     const auto& cidr = entry.get_ref<const std::string&>();
-    const auto parsed = cidr.find('/') == std::string::npos ? std::nullopt : Prefix::parseNetwork(cidr);
+    const auto parsed =
+        cidr.find('/') == std::string::npos ? std::nullopt : Prefix::parseNetwork(cidr);
     if (parsed) {
       prefixes.push_back(*parsed);
     } else {
@@ -214,7 +232,9 @@ void decodePod(const json& document, EndpointPools& pools, Decoded& out) {
   endpoint.labels = podLabels(field(metadata, "labels"), pod, pools, out);
   endpoint.allowedSources = allowedSources(annotations, out);
   endpoint.addresses = podAddresses(annotations, status, out);
-  if (!node.empty()) out.key = {Kind::WorkloadEndpoint, pools.string(out.ns), workloadEndpointName(node, "k8s", out.name, "eth0")};
+  if (!node.empty())
+    out.key = {Kind::WorkloadEndpoint, pools.string(out.ns),
+               workloadEndpointName(node, "k8s", out.name, "eth0")};
   const bool onHost = hostNetwork.is_boolean() && hostNetwork.get<bool>();
   const bool used = !node.empty() && !onHost && !isFinished(metadata, annotations, status);
   if (!out.errors.empty() || !used || endpoint.addresses.empty()) return;

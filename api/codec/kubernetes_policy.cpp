@@ -6,7 +6,8 @@
 #include "api/codec/kubernetes_decode.h"
 #include "api/codec/validate_names.h"
 
-/// NetworkPolicy as Calico converts it: one rule for each protocol (in the order of their names) and peer.
+/// NetworkPolicy as Calico converts it: one rule for each protocol (in the order of their names)
+/// and peer.
 namespace margay::api {
 namespace {
 
@@ -33,13 +34,15 @@ void addExpression(const JsonReader& expression, std::string& selector) {
   const auto values = expression.strings("values");
   if (auto problem = qualifiedNameProblem(key)) expression.error("key", std::move(*problem));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (auto problem = labelValueProblem(values[i])) expression.error("values", i, std::move(*problem));
+    if (auto problem = labelValueProblem(values[i]))
+      expression.error("values", i, std::move(*problem));
   }
   const bool wantsValues = op == "In" || op == "NotIn";
   if (!wantsValues && op != "Exists" && op != "DoesNotExist") {
     expression.error("operator", "must be In, NotIn, Exists or DoesNotExist");
   } else if (wantsValues == values.empty()) {
-    expression.error("values", wantsValues ? op + " needs at least one value" : op + " takes no values");
+    expression.error("values",
+                     wantsValues ? op + " needs at least one value" : op + " takes no values");
   }
   if (op == "In") addTerm(selector, key + " in " + quotedList(values));
   if (op == "NotIn") addTerm(selector, key + " not in " + quotedList(values));
@@ -51,11 +54,13 @@ void addExpression(const JsonReader& expression, std::string& selector) {
 std::string withTerms(std::string selector, const JsonReader& labels) {
   labels.onlyFields({"matchLabels", "matchExpressions"});
   for (const auto& [key, value] : labels.stringMap("matchLabels")) {
-    if (auto problem = qualifiedNameProblem(key)) labels.error("matchLabels", key + ": " + *problem);
+    if (auto problem = qualifiedNameProblem(key))
+      labels.error("matchLabels", key + ": " + *problem);
     if (auto problem = labelValueProblem(value)) labels.error("matchLabels", key + ": " + *problem);
     addTerm(selector, key + " == '" + value + "'");
   }
-  for (const JsonReader& expression : labels.objects("matchExpressions")) addExpression(expression, selector);
+  for (const JsonReader& expression : labels.objects("matchExpressions"))
+    addExpression(expression, selector);
   return selector;
 }
 
@@ -108,7 +113,8 @@ EntityRule readPeer(const JsonReader& reader) {
   return peer;
 }
 
-/// Overlapping and adjacent numbers become one range; names come first, unless there is nothing to merge.
+/// Overlapping and adjacent numbers become one range; names come first, unless there is nothing to
+/// merge.
 std::vector<Port> simplified(const std::vector<Port>& ports) {
   std::vector<Port> out;
   std::vector<PortRange> ranges;
@@ -151,10 +157,12 @@ std::optional<Port> readPort(const JsonReader& reader) {
   std::int64_t first = 0;
   if (name != nullptr && !name->empty() && name->size() <= 5) first = std::stoll(*name);
   if (raw->is_number_integer()) first = raw->get<std::int64_t>();
-  if (first < 1 || first > 65535) reader.error("port", "must be a number from 1 to 65535, or the name of a port");
+  if (first < 1 || first > 65535)
+    reader.error("port", "must be a number from 1 to 65535, or the name of a port");
   const auto last = reader.integer("endPort", 1, 65535);
   if (last && *last < first) reader.error("endPort", "must not be below port");
-  port.range = {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last.value_or(first))};
+  port.range = {static_cast<std::uint16_t>(first),
+                static_cast<std::uint16_t>(last.value_or(first))};
   return port;
 }
 
@@ -175,7 +183,8 @@ PortsByProtocol readPorts(const JsonReader& rule) {
     ProtocolPorts& into = out[protocol];
     if (protocol == "UDP") into.number = 17;
     if (protocol == "SCTP") into.number = 132;
-    if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP") entry.error("protocol", "must be TCP, UDP or SCTP");
+    if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP")
+      entry.error("protocol", "must be TCP, UDP or SCTP");
     if (auto port = readPort(entry)) {
       into.ports.push_back(std::move(*port));
     } else {
@@ -185,7 +194,8 @@ PortsByProtocol readPorts(const JsonReader& rule) {
   return out;
 }
 
-void convertRule(const JsonReader& rule, PolicyDirection direction, std::vector<PolicyRule>& rules) {
+void convertRule(const JsonReader& rule, PolicyDirection direction,
+                 std::vector<PolicyRule>& rules) {
   const char* peersField = direction == PolicyDirection::Ingress ? "from" : "to";
   rule.onlyFields({peersField, "ports"});
   std::vector<EntityRule> peers;
@@ -219,7 +229,8 @@ std::vector<PolicyRule> convertRules(const json& spec, PolicyDirection direction
     convertRule(JsonReader((*list)[i], errors, UnknownFields::Errors), direction, made);
     if (errors.empty()) rules.insert(rules.end(), made.begin(), made.end());
     for (FieldError& error : errors) {
-      out.errors.push_back({error.field.empty() ? path : path + "." + error.field, std::move(error.reason) + "; the rule is left out"});
+      out.errors.push_back({error.field.empty() ? path : path + "." + error.field,
+                            std::move(error.reason) + "; the rule is left out"});
     }
   }
   return rules;
@@ -248,7 +259,8 @@ void decodeKubernetesPolicy(const json& document, Decoded& out) {
   const bool named = out.errors.empty();
   const JsonReader top(document, out.errors, UnknownFields::Errors);
   top.onlyFields({"apiVersion", "kind", "metadata", "spec", "status"});
-  Policy policy{.ns = out.key.ns, .name = out.name, .order = kOrder, .selector = std::string(kPodsOnly)};
+  Policy policy{
+      .ns = out.key.ns, .name = out.name, .order = kOrder, .selector = std::string(kPodsOnly)};
   policy.appliesToIngress = true;
   const auto spec = top.object("spec");
   bool usable = named && (spec || !top.has("spec"));

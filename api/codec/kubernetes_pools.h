@@ -10,15 +10,16 @@
 
 namespace margay::api {
 
-/// What the endpoints of a cluster have in common, kept once. Bounded: a pool that has grown too large is
-/// emptied, and values made after that share again among themselves. One thread.
+/// What the endpoints of a cluster have in common, kept once. Bounded: a pool that has grown too
+/// large is emptied, and values made after that share again among themselves. One thread.
 class EndpointPools {
  public:
   [[nodiscard]] SharedString string(std::string_view text) { return strings_.get(text); }
   /// kns.NS, and ksa.NS.ACCOUNT unless `account` is empty.
   [[nodiscard]] ProfileNames profiles(std::string_view ns, std::string_view account);
 
-  /// The shared value of which `key` is a unique text, or null if it must be made and given to `keep`.
+  /// The shared value of which `key` is a unique text, or null if it must be made and given to
+  /// `keep`.
   template <class T>
   [[nodiscard]] const T* find(const std::string& key) const {
     const auto& pool = poolOf<T>(*this);

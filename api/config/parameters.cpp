@@ -21,8 +21,10 @@ std::string lower(std::string_view text) {
 }
 
 std::string_view trim(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())))
+    text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -49,23 +51,30 @@ std::optional<T> number(std::string_view text, int base = 10) {
 std::optional<double> decimal(std::string_view text) {
   double value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size() ||
+      !std::isfinite(value))
+    return std::nullopt;
   return value;
 }
 
-/// Plain numbers in the parameter's own unit, or Go durations ("90s", "1m30s", "250ms") as the resource
-/// has them. The result is in the unit of the parameter.
+/// Plain numbers in the parameter's own unit, or Go durations ("90s", "1m30s", "250ms") as the
+/// resource has them. The result is in the unit of the parameter.
 std::optional<double> durationValue(std::string_view text, double unitSeconds) {
   if (const auto plain = decimal(text)) return *plain < 0 ? std::nullopt : plain;
   double seconds = 0;
   while (!text.empty()) {
     std::size_t digits = 0;
-    while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) || text[digits] == '.')) ++digits;
+    while (digits < text.size() &&
+           (std::isdigit(static_cast<unsigned char>(text[digits])) || text[digits] == '.'))
+      ++digits;
     const auto amount = decimal(text.substr(0, digits));
     if (!amount) return std::nullopt;
     text.remove_prefix(digits);
-    static constexpr std::pair<std::string_view, double> kUnits[] = {{"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"h", 3600}, {"m", 60}, {"s", 1}};
-    const auto* unit = std::find_if(std::begin(kUnits), std::end(kUnits), [&](const auto& u) { return text.substr(0, u.first.size()) == u.first; });
+    static constexpr std::pair<std::string_view, double> kUnits[] = {
+        {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"h", 3600}, {"m", 60}, {"s", 1}};
+    const auto* unit = std::find_if(std::begin(kUnits), std::end(kUnits), [&](const auto& u) {
+      return text.substr(0, u.first.size()) == u.first;
+    });
     if (unit == std::end(kUnits)) return std::nullopt;
     seconds += *amount * unit->second;
     text.remove_prefix(unit->first.size());
@@ -80,7 +89,8 @@ std::string decimalText(double value) {
   return out;
 }
 
-std::optional<std::string> normaliseOneOf(const ParameterSpec& spec, std::string_view raw, std::string& why) {
+std::optional<std::string> normaliseOneOf(const ParameterSpec& spec, std::string_view raw,
+                                          std::string& why) {
   for (const auto& choice : split(spec.choices, ',')) {
     if (lower(choice) == lower(raw)) return choice;
   }
@@ -103,7 +113,8 @@ std::optional<std::string> normaliseInterfaceNames(std::string_view raw, std::st
 std::optional<std::string> normalisePortRange(std::string_view raw, std::string& why) {
   const auto colon = raw.find_first_of(":-");
   const auto first = number<std::uint16_t>(raw.substr(0, colon));
-  const auto last = colon == std::string_view::npos ? first : number<std::uint16_t>(raw.substr(colon + 1));
+  const auto last =
+      colon == std::string_view::npos ? first : number<std::uint16_t>(raw.substr(colon + 1));
   if (first && last && *first <= *last) return std::to_string(*first) + ':' + std::to_string(*last);
   why = "must be a port or a range such as 32768:65535";
   return std::nullopt;
@@ -121,14 +132,19 @@ std::optional<std::string> normaliseRateLimit(std::string_view raw, std::string&
 
 }  // namespace
 
-std::optional<std::string> normalise(const ParameterSpec& spec, std::string_view raw, std::string& why) {
+std::optional<std::string> normalise(const ParameterSpec& spec, std::string_view raw,
+                                     std::string& why) {
   raw = trim(raw);
   if (raw.empty() && spec.defaultValue.empty()) return std::string();
   switch (spec.type) {
     case Type::Bool: {
       const auto text = lower(raw);
-      if (text == "true" || text == "1" || text == "yes" || text == "y" || text == "t" || text == "on" || text == "enabled") return "true";
-      if (text == "false" || text == "0" || text == "no" || text == "n" || text == "f" || text == "off" || text == "disabled") return "false";
+      if (text == "true" || text == "1" || text == "yes" || text == "y" || text == "t" ||
+          text == "on" || text == "enabled")
+        return "true";
+      if (text == "false" || text == "0" || text == "no" || text == "n" || text == "f" ||
+          text == "off" || text == "disabled")
+        return "false";
       why = "must be true or false";
       return std::nullopt;
     }
@@ -138,10 +154,13 @@ std::optional<std::string> normalise(const ParameterSpec& spec, std::string_view
       return std::nullopt;
     case Type::Seconds:
     case Type::Milliseconds:
-      if (const auto value = durationValue(raw, spec.type == Type::Seconds ? 1.0 : 1e-3)) return decimalText(*value);
-      why = spec.type == Type::Seconds ? "must be a number of seconds" : "must be a number of milliseconds";
+      if (const auto value = durationValue(raw, spec.type == Type::Seconds ? 1.0 : 1e-3))
+        return decimalText(*value);
+      why = spec.type == Type::Seconds ? "must be a number of seconds"
+                                       : "must be a number of milliseconds";
       return std::nullopt;
-    case Type::OneOf: return normaliseOneOf(spec, raw, why);
+    case Type::OneOf:
+      return normaliseOneOf(spec, raw, why);
     case Type::Mask: {
       const bool hex = raw.starts_with("0x") || raw.starts_with("0X");
       if (number<std::uint32_t>(hex ? raw.substr(2) : raw, hex ? 16 : 10)) return std::string(raw);
@@ -156,10 +175,14 @@ std::optional<std::string> normalise(const ParameterSpec& spec, std::string_view
       why = family == Family::V4 ? "must be an IPv4 address" : "must be an IPv6 address";
       return std::nullopt;
     }
-    case Type::PortRange: return normalisePortRange(raw, why);
-    case Type::InterfaceNames: return normaliseInterfaceNames(raw, why);
-    case Type::RateLimit: return normaliseRateLimit(raw, why);
-    case Type::Text: return std::string(raw);
+    case Type::PortRange:
+      return normalisePortRange(raw, why);
+    case Type::InterfaceNames:
+      return normaliseInterfaceNames(raw, why);
+    case Type::RateLimit:
+      return normaliseRateLimit(raw, why);
+    case Type::Text:
+      return std::string(raw);
   }
   return std::nullopt;
 }
@@ -207,13 +230,14 @@ Layer objectLayer(const std::optional<FelixConfiguration>& object) {
   return layer;
 }
 
-/// Names under which a resource may have a parameter: its own, or without the unit that Felix' own name
-/// ends in (`reportingInterval` for ReportingIntervalSecs).
+/// Names under which a resource may have a parameter: its own, or without the unit that Felix' own
+/// name ends in (`reportingInterval` for ReportingIntervalSecs).
 std::vector<std::string> keysOf(const ParameterSpec& spec, const Layer& layer) {
   std::vector<std::string> keys = {lower(spec.name)};
   if (layer.local) return keys;
   for (const std::string_view suffix : {"secs", "millis"}) {
-    if (keys[0].ends_with(suffix)) keys.push_back(keys[0].substr(0, keys[0].size() - suffix.size()));
+    if (keys[0].ends_with(suffix))
+      keys.push_back(keys[0].substr(0, keys[0].size() - suffix.size()));
   }
   if (spec.name == "IpInIpEnabled") keys.emplace_back("ipipenabled");
   if (spec.name == "IpInIpMtu") keys.emplace_back("ipipmtu");
@@ -224,7 +248,8 @@ std::vector<std::string> keysOf(const ParameterSpec& spec, const Layer& layer) {
 }  // namespace
 
 Parameters Parameters::resolve(const ParameterSources& sources) {
-  const Layer layers[] = {environmentLayer(sources.environment), fileLayer(sources.fileName, sources.fileText),
+  const Layer layers[] = {environmentLayer(sources.environment),
+                          fileLayer(sources.fileName, sources.fileText),
                           objectLayer(sources.perHost), objectLayer(sources.global)};
   Parameters out;
   for (const auto& spec : parameterSpecs()) {
@@ -232,14 +257,16 @@ Parameters Parameters::resolve(const ParameterSources& sources) {
     for (const auto& layer : layers) {
       if (!layer.local && spec.scope == ParameterSpec::Scope::Local) continue;
       const auto keys = keysOf(spec, layer);
-      const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& k) { return layer.values.contains(k); });
+      const auto key = std::find_if(keys.begin(), keys.end(),
+                                    [&](const auto& k) { return layer.values.contains(k); });
       if (key == keys.end()) continue;
       std::string why;
       if (auto value = normalise(spec, layer.values.at(*key), why)) {
         chosen = {std::move(*value), layer.origins.at(*key)};
         break;
       }
-      out.problems_.push_back({std::string(spec.name), layer.origins.at(*key), "'" + layer.values.at(*key) + "' " + why});
+      out.problems_.push_back({std::string(spec.name), layer.origins.at(*key),
+                               "'" + layer.values.at(*key) + "' " + why});
     }
     out.values_.emplace(spec.name, std::move(chosen));
   }
@@ -252,9 +279,13 @@ const std::string& Parameters::text(std::string_view name) const {
   return found->second.value;
 }
 
-bool Parameters::flag(std::string_view name) const { return text(name) == "true"; }
+bool Parameters::flag(std::string_view name) const {
+  return text(name) == "true";
+}
 
-std::int64_t Parameters::integer(std::string_view name) const { return number<std::int64_t>(text(name)).value_or(0); }
+std::int64_t Parameters::integer(std::string_view name) const {
+  return number<std::int64_t>(text(name)).value_or(0);
+}
 
 std::uint32_t Parameters::mask(std::string_view name) const {
   return static_cast<std::uint32_t>(std::strtoul(text(name).c_str(), nullptr, 0));
@@ -262,12 +293,16 @@ std::uint32_t Parameters::mask(std::string_view name) const {
 
 Duration Parameters::duration(std::string_view name) const {
   const auto specs = parameterSpecs();
-  const auto spec = std::find_if(specs.begin(), specs.end(), [&](const auto& s) { return s.name == name; });
+  const auto spec =
+      std::find_if(specs.begin(), specs.end(), [&](const auto& s) { return s.name == name; });
   MGY_CHECK(spec != specs.end());
   const double unit = spec->type == Type::Milliseconds ? 1e-3 : 1.0;
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(decimal(text(name)).value_or(0) * unit));
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(decimal(text(name)).value_or(0) * unit));
 }
 
-std::vector<std::string> Parameters::list(std::string_view name) const { return split(text(name), ','); }
+std::vector<std::string> Parameters::list(std::string_view name) const {
+  return split(text(name), ',');
+}
 
 }  // namespace margay::api

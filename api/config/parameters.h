@@ -12,12 +12,25 @@
 #include "base/address.h"
 #include "base/clock.h"
 
-/// Felix' configuration parameters: names, defaults and types as Calico documents them ("Configuring
-/// Felix"), and how their layers are put together. Pure.
+/// Felix' configuration parameters: names, defaults and types as Calico documents them
+/// ("Configuring Felix"), and how their layers are put together. Pure.
 namespace margay::api {
 
 struct ParameterSpec {
-  enum class Type { Bool, Integer, Seconds, Milliseconds, OneOf, Mask, Ipv4, Ipv6, PortRange, InterfaceNames, RateLimit, Text };
+  enum class Type {
+    Bool,
+    Integer,
+    Seconds,
+    Milliseconds,
+    OneOf,
+    Mask,
+    Ipv4,
+    Ipv6,
+    PortRange,
+    InterfaceNames,
+    RateLimit,
+    Text
+  };
   enum class Scope { Anywhere, Local };  ///< Local: not from FelixConfiguration objects
   std::string_view name;
   Type type;
@@ -30,8 +43,9 @@ struct ParameterSpec {
 [[nodiscard]] std::span<const ParameterSpec> parameterSpecs();
 
 struct ParameterValue {
-  std::string value;   ///< normalised: a OneOf as documented, a Bool as "true" or "false"
-  std::string origin;  ///< "default", "environment FELIX_X", "file PATH", "FelixConfiguration node.x"
+  std::string value;  ///< normalised: a OneOf as documented, a Bool as "true" or "false"
+  std::string
+      origin;  ///< "default", "environment FELIX_X", "file PATH", "FelixConfiguration node.x"
   bool operator==(const ParameterValue&) const = default;
 };
 
@@ -45,7 +59,8 @@ struct ParameterProblem {
 
 /// The layers, highest precedence first: environment, file, per-host and global FelixConfiguration.
 struct ParameterSources {
-  std::map<std::string, std::string> environment;  ///< whole environment; only FELIX_... counts, any case
+  std::map<std::string, std::string>
+      environment;  ///< whole environment; only FELIX_... counts, any case
   std::string fileName;
   std::string fileText;  ///< felix.cfg: INI, `Name = value`, sections ignored
   std::optional<FelixConfiguration> perHost;
@@ -57,7 +72,9 @@ class Parameters {
   /// Unknown names are ignored, as Felix does.
   static Parameters resolve(const ParameterSources& sources);
 
-  [[nodiscard]] const std::map<std::string, ParameterValue, std::less<>>& all() const { return values_; }
+  [[nodiscard]] const std::map<std::string, ParameterValue, std::less<>>& all() const {
+    return values_;
+  }
   [[nodiscard]] const std::vector<ParameterProblem>& problems() const { return problems_; }
 
   /// `name` must be one of parameterSpecs() and of the type asked for.
@@ -76,6 +93,7 @@ class Parameters {
 };
 
 /// `raw` in normal form for `spec`, or no value and the reason in `why`.
-[[nodiscard]] std::optional<std::string> normalise(const ParameterSpec& spec, std::string_view raw, std::string& why);
+[[nodiscard]] std::optional<std::string> normalise(const ParameterSpec& spec, std::string_view raw,
+                                                   std::string& why);
 
 }  // namespace margay::api

@@ -25,15 +25,18 @@ Result<std::string> textOf(const std::string& path) {
 }
 
 /// The text files of the prototype: only what is wrong in them has a verdict.
-void validatePrototype(const std::string& text, const std::string& file, std::vector<DocumentVerdict>& out) {
+void validatePrototype(const std::string& text, const std::string& file,
+                       std::vector<DocumentVerdict>& out) {
   FileContent content;
   readPrototype(text, file, content);
   for (const InvalidObject& each : content.invalid) {
-    out.push_back({file, each.document, each.kindName, each.ns, each.name, {{each.field, each.reason}}, {}});
+    out.push_back(
+        {file, each.document, each.kindName, each.ns, each.name, {{each.field, each.reason}}, {}});
   }
 }
 
-Result<void> validateFile(const std::string& path, const std::string& file, std::vector<DocumentVerdict>& out) {
+Result<void> validateFile(const std::string& path, const std::string& file,
+                          std::vector<DocumentVerdict>& out) {
   const auto text = textOf(path);
   if (!text) return Fail(text.error());
   if (formatOf(file.substr(file.rfind('/') + 1)) == FileFormat::Prototype) {
@@ -51,17 +54,20 @@ Result<LoadedDirectory> loadDirectory(const std::string& path) {
   DirectoryState state(path, {}, "cali", [](const std::string&) {});
   auto updates = state.rescan({});
   if (!updates) return Fail(updates.error());
-  return LoadedDirectory{std::move(*updates), state.objects().invalid(), state.objects().warnings()};
+  return LoadedDirectory{std::move(*updates), state.objects().invalid(),
+                         state.objects().warnings()};
 }
 
 std::vector<DocumentVerdict> validateText(std::string_view text, const std::string& file) {
   std::vector<DocumentVerdict> out;
   ObjectDecoder decoder;
-  const auto problem = readDocuments(text, {}, [&](const DocumentPlace& place, nlohmann::json& document) {
-    Decoded decoded = decoder.decode(document);
-    out.push_back({file, place.document, std::move(decoded.kindName), std::move(decoded.ns), std::move(decoded.name),
-                   std::move(decoded.errors), std::move(decoded.warnings)});
-  });
+  const auto problem =
+      readDocuments(text, {}, [&](const DocumentPlace& place, nlohmann::json& document) {
+        Decoded decoded = decoder.decode(document);
+        out.push_back({file, place.document, std::move(decoded.kindName), std::move(decoded.ns),
+                       std::move(decoded.name), std::move(decoded.errors),
+                       std::move(decoded.warnings)});
+      });
   if (problem) out.push_back({file, problem->document, {}, {}, {}, {{"", problem->str()}}, {}});
   return out;
 }
@@ -76,7 +82,8 @@ Result<std::vector<DocumentVerdict>> validatePath(const std::string& path) {
   }
   const auto walk = walkDirectory(path, [](const std::string&) {});
   if (!walk) return Fail(walk.error());
-  for (const auto& [place, reason] : walk->problems) out.push_back({place, 0, {}, {}, {}, {{"", reason}}, {}});
+  for (const auto& [place, reason] : walk->problems)
+    out.push_back({place, 0, {}, {}, {}, {{"", reason}}, {}});
   for (const auto& [file, stamp] : walk->files) {
     if (const auto done = validateFile(path + "/" + file, file, out); !done) {
       out.push_back({file, 0, {}, {}, {}, {{"", done.error().what}}, {}});

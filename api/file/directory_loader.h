@@ -29,9 +29,12 @@ struct DocumentVerdict {
   [[nodiscard]] bool valid() const { return errors.empty(); }
 };
 
-/// A verdict for each object of a text (YAML or JSON), in its order; what ends the reading is the last one.
-[[nodiscard]] std::vector<DocumentVerdict> validateText(std::string_view text, const std::string& file);
-/// Of a file, whatever its name, or of every manifest below a directory. An error if `path` cannot be read.
+/// A verdict for each object of a text (YAML or JSON), in its order; what ends the reading is the
+/// last one.
+[[nodiscard]] std::vector<DocumentVerdict> validateText(std::string_view text,
+                                                        const std::string& file);
+/// Of a file, whatever its name, or of every manifest below a directory. An error if `path` cannot
+/// be read.
 [[nodiscard]] Result<std::vector<DocumentVerdict>> validatePath(const std::string& path);
 
 }  // namespace margay::api

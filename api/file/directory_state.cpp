@@ -11,8 +11,8 @@
 namespace margay::api {
 namespace {
 
-/// Time stamps of files move in steps of a kernel tick; a file that changed this close to its reading may
-/// change again without looking different.
+/// Time stamps of files move in steps of a kernel tick; a file that changed this close to its
+/// reading may change again without looking different.
 constexpr std::int64_t kStampStepNs = 20'000'000;
 
 std::int64_t nowNs() {
@@ -39,7 +39,10 @@ class Descriptor {
 
 DirectoryState::DirectoryState(std::string root, DocumentLimits limits, std::string interfacePrefix,
                                std::function<void(const std::string&)> enter)
-    : root_(std::move(root)), limits_(limits), enter_(std::move(enter)), set_(std::move(interfacePrefix)) {}
+    : root_(std::move(root)),
+      limits_(limits),
+      enter_(std::move(enter)),
+      set_(std::move(interfacePrefix)) {}
 
 bool DirectoryState::rootIsThere() {
   struct stat status {};
@@ -58,7 +61,8 @@ void DirectoryState::forget(const std::string& file, std::vector<FileSet::Change
 }
 
 void DirectoryState::read(const std::string& file, std::vector<FileSet::Change>& changes) {
-  const Descriptor fd(::open((root_ + "/" + file).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const Descriptor fd(
+      ::open((root_ + "/" + file).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (fd.get() < 0) {
     if (errno == ENOENT) return forget(file, changes);
     known_[file] = {};  // no file has this stamp: it is tried again at every look
@@ -74,10 +78,12 @@ void DirectoryState::read(const std::string& file, std::vector<FileSet::Change>&
   const FileStamp stamp = FileStamp::of(status);
   known_[file] = {stamp, stamp.changedNs + kStampStepNs < nowNs()};
   if (static_cast<std::size_t>(status.st_size) > limits_.maxBytes) {
-    set_.setProblem(file, "is larger than " + std::to_string(limits_.maxBytes) + " bytes; split it");
+    set_.setProblem(file,
+                    "is larger than " + std::to_string(limits_.maxBytes) + " bytes; split it");
     return;
   }
-  auto content = readFile(fd.get(), formatOf(file.substr(file.rfind('/') + 1)), file, limits_, decoder_);
+  auto content =
+      readFile(fd.get(), formatOf(file.substr(file.rfind('/') + 1)), file, limits_, decoder_);
   if (content) {
     changes.push_back({file, std::move(*content)});
   } else {
@@ -88,7 +94,8 @@ void DirectoryState::read(const std::string& file, std::vector<FileSet::Change>&
 bool DirectoryState::isBelowProblem(const std::string& file) const {
   return std::any_of(placeProblems_.begin(), placeProblems_.end(), [&](const auto& problem) {
     const std::string& place = problem.first;
-    return file == place || (file.size() > place.size() && file[place.size()] == '/' && file.compare(0, place.size(), place) == 0);
+    return file == place || (file.size() > place.size() && file[place.size()] == '/' &&
+                             file.compare(0, place.size(), place) == 0);
   });
 }
 
@@ -111,7 +118,8 @@ Result<std::vector<Update>> DirectoryState::rescan(const std::set<std::string>& 
   struct stat status {};
   if (::stat(root_.c_str(), &status) != 0) return Fail(systemError(errno, "directory " + root_));
   if (walk->files.empty() && set_.size() > 0 && device_ != status.st_dev) {
-    return fail(Errc::Transient, "directory " + root_ + ": another file system without manifests is in its place");
+    return fail(Errc::Transient,
+                "directory " + root_ + ": another file system without manifests is in its place");
   }
   device_ = status.st_dev;
   linked_ = std::move(walk->linkedFiles);
@@ -132,12 +140,15 @@ Result<std::vector<Update>> DirectoryState::rescan(const std::set<std::string>& 
   return applyIfThere(std::move(changes));
 }
 
-Result<std::vector<Update>> DirectoryState::refresh(const std::set<std::string>& files, const std::set<std::string>& busy) {
+Result<std::vector<Update>> DirectoryState::refresh(const std::set<std::string>& files,
+                                                    const std::set<std::string>& busy) {
   const bool plain = !hasAliases_ && linked_.empty() && rootIsThere() &&
-                     std::all_of(files.begin(), files.end(), [this](const std::string& file) { return isPlain(file); });
+                     std::all_of(files.begin(), files.end(),
+                                 [this](const std::string& file) { return isPlain(file); });
   if (!plain) {
     for (const std::string& file : files) {
-      if (const auto known = known_.find(file); known != known_.end()) known->second.settled = false;
+      if (const auto known = known_.find(file); known != known_.end())
+        known->second.settled = false;
     }
     return rescan(busy);
   }

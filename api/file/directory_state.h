@@ -13,19 +13,21 @@
 
 namespace margay::api {
 
-/// The files of a directory as last read, and the objects they give. Reads only what changed. One thread.
+/// The files of a directory as last read, and the objects they give. Reads only what changed. One
+/// thread.
 class DirectoryState {
  public:
   /// `enter` is called for each directory before it is read (see walkDirectory).
   DirectoryState(std::string root, DocumentLimits limits, std::string interfacePrefix,
                  std::function<void(const std::string&)> enter);
 
-  /// Looks at every file, reads those that changed and says what that changes. Files in `busy` are left as they
-  /// are. An error means that the directory is away: nothing has changed then.
+  /// Looks at every file, reads those that changed and says what that changes. Files in `busy` are
+  /// left as they are. An error means that the directory is away: nothing has changed then.
   [[nodiscard]] Result<std::vector<Update>> rescan(const std::set<std::string>& busy);
-  /// The same for some files only (paths below the root), which are read even if they look unchanged. Falls
-  /// back to `rescan` where links or directories are involved.
-  [[nodiscard]] Result<std::vector<Update>> refresh(const std::set<std::string>& files, const std::set<std::string>& busy);
+  /// The same for some files only (paths below the root), which are read even if they look
+  /// unchanged. Falls back to `rescan` where links or directories are involved.
+  [[nodiscard]] Result<std::vector<Update>> refresh(const std::set<std::string>& files,
+                                                    const std::set<std::string>& busy);
 
   [[nodiscard]] const FileSet& objects() const { return set_; }
   [[nodiscard]] const std::vector<std::string>& linkedFiles() const { return linked_; }

@@ -23,14 +23,16 @@ using Inode = std::pair<dev_t, ino_t>;
 
 class Walker {
  public:
-  Walker(const std::string& root, const std::function<void(const std::string&)>& enter) : root_(root), enter_(enter) {}
+  Walker(const std::string& root, const std::function<void(const std::string&)>& enter)
+      : root_(root), enter_(enter) {}
 
   Result<DirectoryWalk> run() {
     struct stat status {};
     if (::stat(root_.c_str(), &status) != 0) return Fail(systemError(errno, "directory " + root_));
     if (!S_ISDIR(status.st_mode)) return Fail(systemError(ENOTDIR, "directory " + root_));
     visited_.insert({status.st_dev, status.st_ino});
-    if (const int error = readDirectory(""); error != 0) return Fail(systemError(error, "directory " + root_));
+    if (const int error = readDirectory(""); error != 0)
+      return Fail(systemError(error, "directory " + root_));
     while (!links_.empty()) {
       const auto links = std::exchange(links_, {});
       for (const std::string& link : links) followLink(link);
@@ -39,7 +41,9 @@ class Walker {
   }
 
  private:
-  [[nodiscard]] std::string absolute(const std::string& path) const { return path.empty() ? root_ : root_ + "/" + path; }
+  [[nodiscard]] std::string absolute(const std::string& path) const {
+    return path.empty() ? root_ : root_ + "/" + path;
+  }
 
   /// 0, or the errno that kept the directory from being read.
   int readDirectory(const std::string& path) {
@@ -75,7 +79,8 @@ class Walker {
     const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
     struct stat status {};
     if (::stat(absolute(path).c_str(), &status) != 0) {
-      if (formatOf(name) != FileFormat::None) walk_.problems[path] = std::string("broken link: ") + std::strerror(errno);
+      if (formatOf(name) != FileFormat::None)
+        walk_.problems[path] = std::string("broken link: ") + std::strerror(errno);
     } else if (S_ISDIR(status.st_mode)) {
       addDirectory(path, status);
     } else if (formatOf(name) != FileFormat::None) {
@@ -113,11 +118,14 @@ class Walker {
 }  // namespace
 
 FileStamp FileStamp::of(const struct stat& status) {
-  const auto ns = [](const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; };
+  const auto ns = [](const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
   return {status.st_dev, status.st_ino, status.st_size, ns(status.st_mtim), ns(status.st_ctim)};
 }
 
-Result<DirectoryWalk> walkDirectory(const std::string& root, const std::function<void(const std::string&)>& enter) {
+Result<DirectoryWalk> walkDirectory(const std::string& root,
+                                    const std::function<void(const std::string&)>& enter) {
   return Walker(root, enter).run();
 }
 

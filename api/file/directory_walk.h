@@ -25,17 +25,17 @@ struct FileStamp {
 };
 
 struct DirectoryWalk {
-  std::map<std::string, FileStamp> files;       ///< manifests, by path below the root; each inode once
+  std::map<std::string, FileStamp> files;  ///< manifests, by path below the root; each inode once
   std::map<std::string, std::string> problems;  ///< places that cannot be read, and why
   std::vector<std::string> linkedFiles;         ///< those of `files` that are symbolic links
-  bool hasAliases = false;                      ///< a file was left out because it is there under another name
+  bool hasAliases = false;  ///< a file was left out because it is there under another name
 };
 
-/// Finds the manifests below `root`. Hidden names are left out, links are followed, and what two names lead
-/// to is found once (as the real file, else under the first name), so that the `..data` links of mounted
-/// ConfigMaps work. `enter` is called for each directory (path below the root) before it is read.
-/// NotFound or another error only if the root itself cannot be read. O(files).
-[[nodiscard]] Result<DirectoryWalk> walkDirectory(const std::string& root,
-                                                  const std::function<void(const std::string&)>& enter);
+/// Finds the manifests below `root`. Hidden names are left out, links are followed, and what two
+/// names lead to is found once (as the real file, else under the first name), so that the `..data`
+/// links of mounted ConfigMaps work. `enter` is called for each directory (path below the root)
+/// before it is read. NotFound or another error only if the root itself cannot be read. O(files).
+[[nodiscard]] Result<DirectoryWalk> walkDirectory(
+    const std::string& root, const std::function<void(const std::string&)>& enter);
 
 }  // namespace margay::api

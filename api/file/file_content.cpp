@@ -55,7 +55,8 @@ ObjectKey FileObject::key() const {
 }
 
 FileFormat formatOf(std::string_view fileName) {
-  if (fileName.empty() || fileName.front() == '.' || fileName.back() == '~' || fileName.front() == '#') {
+  if (fileName.empty() || fileName.front() == '.' || fileName.back() == '~' ||
+      fileName.front() == '#') {
     return FileFormat::None;
   }
   if (endsWith(fileName, ".yaml") || endsWith(fileName, ".yml")) return FileFormat::Yaml;
@@ -78,20 +79,23 @@ Result<std::string> readAll(int fd, std::size_t maxBytes) {
   }
 }
 
-void addDecoded(Decoded&& decoded, Origin origin, int document, const std::string& file, FileContent& content) {
+void addDecoded(Decoded&& decoded, Origin origin, int document, const std::string& file,
+                FileContent& content) {
   for (FieldError& error : decoded.errors) {
-    content.invalid.push_back({decoded.key.kind, decoded.kindName, decoded.ns, decoded.name, file, document,
-                               std::move(error.field), std::move(error.reason)});
+    content.invalid.push_back({decoded.key.kind, decoded.kindName, decoded.ns, decoded.name, file,
+                               document, std::move(error.field), std::move(error.reason)});
   }
   for (const std::string& warning : decoded.warnings) {
-    content.warnings.push_back(file + ": " + decoded.kindName + " " + (decoded.ns.empty() ? "" : decoded.ns + "/") +
-                               decoded.name + ": " + warning);
+    content.warnings.push_back(file + ": " + decoded.kindName + " " +
+                               (decoded.ns.empty() ? "" : decoded.ns + "/") + decoded.name + ": " +
+                               warning);
   }
-  if (decoded.value) content.objects.push_back({std::move(*decoded.value), document, decoded.key.kind, origin});
+  if (decoded.value)
+    content.objects.push_back({std::move(*decoded.value), document, decoded.key.kind, origin});
 }
 
-Result<FileContent> readFile(int fd, FileFormat format, const std::string& file, const DocumentLimits& limits,
-                             ObjectDecoder& decoder) {
+Result<FileContent> readFile(int fd, FileFormat format, const std::string& file,
+                             const DocumentLimits& limits, ObjectDecoder& decoder) {
   FileContent content;
   if (format == FileFormat::None) return content;
   const ObjectSink sink = [&](const DocumentPlace& place, json& document) {

@@ -37,16 +37,19 @@ struct FileContent {
 };
 
 enum class FileFormat : std::uint8_t { Yaml, Json, Prototype, None };
-/// By the name's ending; None for what is no manifest, for hidden files and for editors' temporary files.
+/// By the name's ending; None for what is no manifest, for hidden files and for editors' temporary
+/// files.
 [[nodiscard]] FileFormat formatOf(std::string_view fileName);
 
-/// Reads a file that is open at its begin. `file` is the name used in messages. The error (Invalid) says with
-/// document and line why the file does not parse: then nothing of it is to be used. One thread a decoder.
+/// Reads a file that is open at its begin. `file` is the name used in messages. The error (Invalid)
+/// says with document and line why the file does not parse: then nothing of it is to be used. One
+/// thread a decoder.
 [[nodiscard]] Result<FileContent> readFile(int fd, FileFormat format, const std::string& file,
                                            const DocumentLimits& limits, ObjectDecoder& decoder);
 
 /// Adds what a decoded document says to `content`.
-void addDecoded(Decoded&& decoded, Origin origin, int document, const std::string& file, FileContent& content);
+void addDecoded(Decoded&& decoded, Origin origin, int document, const std::string& file,
+                FileContent& content);
 
 /// The whole of a descriptor as text; Invalid above `maxBytes`.
 [[nodiscard]] Result<std::string> readAll(int fd, std::size_t maxBytes);

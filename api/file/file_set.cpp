@@ -47,13 +47,15 @@ Value mergedNode(const Node& base, const Node& extra) {
 }  // namespace
 
 ObjectKey FileSet::keyOf(const KeyView& view) {
-  return {view.kind, view.ns.empty() ? SharedString() : namespaces_.get(view.ns), std::string(view.name)};
+  return {view.kind, view.ns.empty() ? SharedString() : namespaces_.get(view.ns),
+          std::string(view.name)};
 }
 
 bool FileSet::precedes(ObjectRef a, ObjectRef b) const {
   const FileObject& left = object(a);
   const FileObject& right = object(b);
-  if (left.kind == Kind::WorkloadEndpoint && (left.origin == Origin::Calico) != (right.origin == Origin::Calico)) {
+  if (left.kind == Kind::WorkloadEndpoint &&
+      (left.origin == Origin::Calico) != (right.origin == Origin::Calico)) {
     return left.origin == Origin::Calico;
   }
   if (a.file != b.file) return paths_[a.file] < paths_[b.file];
@@ -72,13 +74,15 @@ void FileSet::noteLoser(ObjectRef loser, ObjectRef winner, Notes* notes) const {
   const FileObject& lost = object(loser);
   if (lost.origin == Origin::Prototype && sameValue(lost.value, object(winner).value)) return;
   const ObjectKey key = lost.key();
-  if (lost.origin == Origin::Kubernetes && endpointIn(lost) != nullptr && object(winner).origin == Origin::Calico) {
-    notes->warnings.push_back(paths_[loser.file] + ": Pod " + key.ns.str() + "/" + endpointIn(lost)->workload +
+  if (lost.origin == Origin::Kubernetes && endpointIn(lost) != nullptr &&
+      object(winner).origin == Origin::Calico) {
+    notes->warnings.push_back(paths_[loser.file] + ": Pod " + key.ns.str() + "/" +
+                              endpointIn(lost)->workload +
                               " gives way to the WorkloadEndpoint in " + paths_[winner.file]);
     return;
   }
-  notes->invalid.push_back({key.kind, std::string(kindText(key.kind)), key.ns.str(), key.name, paths_[loser.file],
-                            lost.document, "metadata.name",
+  notes->invalid.push_back({key.kind, std::string(kindText(key.kind)), key.ns.str(), key.name,
+                            paths_[loser.file], lost.document, "metadata.name",
                             "is already defined in " + paths_[winner.file] + " (document " +
                                 std::to_string(object(winner).document) + "); that one counts"});
 }
@@ -96,7 +100,8 @@ std::optional<Value> FileSet::effectiveNode(const std::vector<ObjectRef>& all, N
   }
   if (!base || !extra) return object(base ? *base : *extra).value;
   using Pointer = std::shared_ptr<const Node>;
-  return mergedNode(*std::get<Pointer>(object(*base).value), *std::get<Pointer>(object(*extra).value));
+  return mergedNode(*std::get<Pointer>(object(*base).value),
+                    *std::get<Pointer>(object(*extra).value));
 }
 
 const std::string* FileSet::claimant(const WorkloadEndpoint& pod) const {
@@ -120,15 +125,17 @@ std::optional<Value> FileSet::effective(const KeyView& key, Notes* notes) const 
   const std::string* other = claimant(*endpoint);
   if (other == nullptr) return winner.value;
   if (notes != nullptr) {
-    notes->warnings.push_back(paths_[all[0].file] + ": Pod " + endpoint->ns.str() + "/" + endpoint->workload +
-                              " gives way to WorkloadEndpoint " + *other + ", which has its interface");
+    notes->warnings.push_back(paths_[all[0].file] + ": Pod " + endpoint->ns.str() + "/" +
+                              endpoint->workload + " gives way to WorkloadEndpoint " + *other +
+                              ", which has its interface");
   }
   return std::nullopt;
 }
 
 void FileSet::claim(const FileObject& object, int count) {
   const WorkloadEndpoint* endpoint = endpointIn(object);
-  if (endpoint == nullptr || object.origin != Origin::Calico || endpoint->interfaceName.empty()) return;
+  if (endpoint == nullptr || object.origin != Origin::Calico || endpoint->interfaceName.empty())
+    return;
   const NodeInterface place{endpoint->node.str(), endpoint->interfaceName};
   if (count > 0) {
     claims_[place].insert(endpoint->name);
@@ -136,14 +143,16 @@ void FileSet::claim(const FileObject& object, int count) {
   }
   const auto found = claims_.find(place);
   if (found == claims_.end()) return;
-  if (const auto one = found->second.find(endpoint->name); one != found->second.end()) found->second.erase(one);
+  if (const auto one = found->second.find(endpoint->name); one != found->second.end())
+    found->second.erase(one);
   if (found->second.empty()) claims_.erase(found);
 }
 
 void FileSet::affectPodsOf(const FileObject& object, std::set<std::string>& nodes) const {
   const WorkloadEndpoint* endpoint = endpointIn(object);
   if (endpoint == nullptr || object.origin != Origin::Calico) return;
-  if (endpoint->interfaceName.compare(0, interfacePrefix_.size(), interfacePrefix_) == 0) nodes.insert(endpoint->node.str());
+  if (endpoint->interfaceName.compare(0, interfacePrefix_.size(), interfacePrefix_) == 0)
+    nodes.insert(endpoint->node.str());
 }
 
 std::vector<FileSet::Affected> FileSet::affectedBy(const std::vector<Change>& changes) const {
@@ -161,7 +170,8 @@ std::vector<FileSet::Affected> FileSet::affectedBy(const std::vector<Change>& ch
       const KeyView key = KeyView::of(old);
       bool first = true;  // of those with the key that may go
       index_.each(objects_, key, [&](ObjectRef other) {
-        first = first && (!changed.contains(other.file) || std::pair(file, i) <= std::pair(other.file, other.object));
+        first = first && (!changed.contains(other.file) ||
+                          std::pair(file, i) <= std::pair(other.file, other.object));
       });
       if (first) out.push_back({key, effective(key, nullptr)});
       affectPodsOf(old, nodes);
@@ -171,7 +181,8 @@ std::vector<FileSet::Affected> FileSet::affectedBy(const std::vector<Change>& ch
     if (!change.content) continue;
     for (const FileObject& made : change.content->objects) {
       bool known = false;
-      index_.each(objects_, KeyView::of(made), [&](ObjectRef ref) { known = known || changed.contains(ref.file); });
+      index_.each(objects_, KeyView::of(made),
+                  [&](ObjectRef ref) { known = known || changed.contains(ref.file); });
       if (!known) out.push_back({KeyView::of(made), effective(KeyView::of(made), nullptr)});
       affectPodsOf(made, nodes);
     }
@@ -181,7 +192,8 @@ std::vector<FileSet::Affected> FileSet::affectedBy(const std::vector<Change>& ch
     if (changed.contains(file)) continue;
     for (const FileObject& other : objects_[file]) {
       const WorkloadEndpoint* pod = endpointIn(other);
-      if (pod == nullptr || other.origin != Origin::Kubernetes || !nodes.contains(pod->node.str())) continue;
+      if (pod == nullptr || other.origin != Origin::Kubernetes || !nodes.contains(pod->node.str()))
+        continue;
       out.push_back({KeyView::of(other), effective(KeyView::of(other), nullptr)});
     }
   }
@@ -249,12 +261,16 @@ std::vector<Update> FileSet::apply(std::vector<Change> changes) {
   return updates;
 }
 
-void FileSet::setProblem(const std::string& file, std::string reason) { problems_[file] = std::move(reason); }
+void FileSet::setProblem(const std::string& file, std::string reason) {
+  problems_[file] = std::move(reason);
+}
 
 std::vector<InvalidObject> FileSet::invalid() const {
   std::vector<InvalidObject> out;
-  for (const auto& [file, said] : saidByFile_) out.insert(out.end(), said.invalid.begin(), said.invalid.end());
-  for (const auto& [key, notes] : conflicts_) out.insert(out.end(), notes.invalid.begin(), notes.invalid.end());
+  for (const auto& [file, said] : saidByFile_)
+    out.insert(out.end(), said.invalid.begin(), said.invalid.end());
+  for (const auto& [key, notes] : conflicts_)
+    out.insert(out.end(), notes.invalid.begin(), notes.invalid.end());
   for (const auto& [file, reason] : problems_) out.push_back({.file = file, .reason = reason});
   std::sort(out.begin(), out.end());
   return out;
@@ -262,8 +278,10 @@ std::vector<InvalidObject> FileSet::invalid() const {
 
 std::vector<std::string> FileSet::warnings() const {
   std::vector<std::string> out;
-  for (const auto& [file, said] : saidByFile_) out.insert(out.end(), said.warnings.begin(), said.warnings.end());
-  for (const auto& [key, notes] : conflicts_) out.insert(out.end(), notes.warnings.begin(), notes.warnings.end());
+  for (const auto& [file, said] : saidByFile_)
+    out.insert(out.end(), said.warnings.begin(), said.warnings.end());
+  for (const auto& [key, notes] : conflicts_)
+    out.insert(out.end(), notes.warnings.begin(), notes.warnings.end());
   std::sort(out.begin(), out.end());
   return out;
 }

@@ -13,23 +13,24 @@
 
 namespace margay::api {
 
-/// The objects of a directory's files as one set: who wins where two files say different things, and what a
-/// change of some files changes in the whole. No I/O. One thread.
+/// The objects of a directory's files as one set: who wins where two files say different things,
+/// and what a change of some files changes in the whole. No I/O. One thread.
 ///
-/// Of two objects with one key the first in the order of path and document counts; the other is invalid and
-/// named. A Calico WorkloadEndpoint wins over a Pod with its key, or with its interface on its node, with
-/// a warning. A v3 Node adds to the v1 Node of its name.
+/// Of two objects with one key the first in the order of path and document counts; the other is
+/// invalid and named. A Calico WorkloadEndpoint wins over a Pod with its key, or with its interface
+/// on its node, with a warning. A v3 Node adds to the v1 Node of its name.
 class FileSet {
  public:
   /// `interfacePrefix`: of the interfaces of pods.
-  explicit FileSet(std::string interfacePrefix = "cali") : interfacePrefix_(std::move(interfacePrefix)) {}
+  explicit FileSet(std::string interfacePrefix = "cali")
+      : interfacePrefix_(std::move(interfacePrefix)) {}
 
   struct Change {
     std::string file;
     std::optional<FileContent> content;  ///< none: the file is gone
   };
-  /// What the changes, taken together, change: values that are equal to those before are not named. A
-  /// problem of a changed file is over. O(objects of the changed files).
+  /// What the changes, taken together, change: values that are equal to those before are not named.
+  /// A problem of a changed file is over. O(objects of the changed files).
   [[nodiscard]] std::vector<Update> apply(std::vector<Change> changes);
   /// The file, or a place in it, cannot be read: what it last gave stays.
   void setProblem(const std::string& file, std::string reason);
@@ -53,11 +54,14 @@ class FileSet {
   };
   using NodeInterface = std::pair<std::string, std::string>;
 
-  [[nodiscard]] const FileObject& object(ObjectRef ref) const { return objects_[ref.file][ref.object]; }
+  [[nodiscard]] const FileObject& object(ObjectRef ref) const {
+    return objects_[ref.file][ref.object];
+  }
   [[nodiscard]] bool precedes(ObjectRef a, ObjectRef b) const;
   [[nodiscard]] std::vector<ObjectRef> candidates(const KeyView& key) const;
   [[nodiscard]] std::optional<Value> effective(const KeyView& key, Notes* notes) const;
-  [[nodiscard]] std::optional<Value> effectiveNode(const std::vector<ObjectRef>& all, Notes* notes) const;
+  [[nodiscard]] std::optional<Value> effectiveNode(const std::vector<ObjectRef>& all,
+                                                   Notes* notes) const;
   void noteLoser(ObjectRef loser, ObjectRef winner, Notes* notes) const;
   /// The Calico WorkloadEndpoint that has the pod's interface.
   [[nodiscard]] const std::string* claimant(const WorkloadEndpoint& pod) const;
@@ -71,14 +75,15 @@ class FileSet {
   std::string interfacePrefix_;
   StringPool namespaces_;
   std::map<std::string, std::uint32_t> ids_;
-  std::vector<std::string> paths_;            // by id
-  ObjectIndex::Files objects_;                // by id
+  std::vector<std::string> paths_;  // by id
+  ObjectIndex::Files objects_;      // by id
   std::vector<std::uint32_t> freeIds_;
   ObjectIndex index_;
-  std::map<std::string, Notes> saidByFile_;   // files that have something to say
+  std::map<std::string, Notes> saidByFile_;  // files that have something to say
   std::map<std::string, std::string> problems_;
   std::unordered_map<ObjectKey, Notes> conflicts_;
-  std::map<NodeInterface, std::multiset<std::string>> claims_;  // -> names of Calico WorkloadEndpoints
+  std::map<NodeInterface, std::multiset<std::string>>
+      claims_;  // -> names of Calico WorkloadEndpoints
 };
 
 }  // namespace margay::api

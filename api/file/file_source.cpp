@@ -24,10 +24,13 @@ namespace {
 using Time = std::chrono::steady_clock::time_point;
 using std::chrono::milliseconds;
 
-constexpr std::uint32_t kDirectoryEvents = IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE |
-                                           IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-constexpr std::uint32_t kParentEvents = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD;
-constexpr std::uint32_t kTargetEvents = IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_ADD;
+constexpr std::uint32_t kDirectoryEvents = IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE |
+                                           IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                                           IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr std::uint32_t kParentEvents =
+    IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD;
+constexpr std::uint32_t kTargetEvents =
+    IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_ADD;
 // Names of watches that are no directories below the root; no path begins with '/'.
 const std::string kAncestor = "/ancestor";
 const std::string kTarget = "/target";
@@ -134,7 +137,9 @@ void FileSource::Watcher::watchDirectory(const std::string& path) {
   const std::string absolute = path.empty() ? state_.root() : state_.root() + "/" + path;
   const auto watched = inotify_.watch(absolute, path, kDirectoryEvents);
   if (watched || watched.error().code == Errc::NotFound) return;
-  if (!watchesFailed_) log::warn("cannot watch a directory; looking at it every second", {{"error", watched.error().what}});
+  if (!watchesFailed_)
+    log::warn("cannot watch a directory; looking at it every second",
+              {{"error", watched.error().what}});
   watchesFailed_ = true;
 }
 
@@ -153,14 +158,16 @@ void FileSource::Watcher::watchAncestor() {
 void FileSource::Watcher::watchTargets() {
   for (const std::string& file : state_.linkedFiles()) {
     const auto watched = inotify_.watch(state_.root() + "/" + file, kTarget, kTargetEvents);
-    // A target that is gone shows in the events of its link; one that cannot be watched is looked at.
+    // A target that is gone shows in the events of its link; one that cannot be watched is looked
+    // at.
     if (!watched && watched.error().code != Errc::NotFound) watchesFailed_ = true;
   }
 }
 
 void FileSource::Watcher::handle(const Inotify::Event& event) {
   if ((event.mask & IN_IGNORED) != 0) return;
-  const bool removal = (event.mask & (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)) != 0;
+  const bool removal =
+      (event.mask & (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)) != 0;
   if (event.watch == kAncestor && event.name != awaited_) return;
   const bool elsewhere = event.watch == kAncestor || event.watch == kTarget || event.name.empty();
   const bool swap = event.name.compare(0, 2, "..") == 0;
@@ -194,7 +201,8 @@ void FileSource::Watcher::handleFile(const std::string& path, std::uint32_t mask
     open_[path] = std::chrono::steady_clock::now();
   } else if (!open_.contains(path)) {  // IN_CREATE, IN_ATTRIB
     struct stat status {};
-    const bool regular = ::lstat((state_.root() + "/" + path).c_str(), &status) == 0 && S_ISREG(status.st_mode);
+    const bool regular =
+        ::lstat((state_.root() + "/" + path).c_str(), &status) == 0 && S_ISREG(status.st_mode);
     if (regular && (mask & IN_CREATE) != 0 && status.st_nlink == 1) {
       open_[path] = std::chrono::steady_clock::now();  // its writer will close it
       return;
@@ -277,10 +285,12 @@ void FileSource::Watcher::process() {
   watchAncestor();
   auto updates = whole ? state_.rescan(busyFiles()) : state_.refresh(dirty, busyFiles());
   if (updates) watchTargets();
-  nextAudit_ = std::chrono::steady_clock::now() + (watchesFailed_ ? kRetryWithoutWatches : options_.auditPeriod);
+  nextAudit_ = std::chrono::steady_clock::now() +
+               (watchesFailed_ ? kRetryWithoutWatches : options_.auditPeriod);
   if (!updates) {
     if (published_.connected || !everPublished_) {
-      log::warn("the data directory is away; its last state stays in force", {{"error", updates.error().what}});
+      log::warn("the data directory is away; its last state stays in force",
+                {{"error", updates.error().what}});
     }
     published_.connected = false;
     SourceState state = published_;
@@ -321,14 +331,22 @@ void FileSource::Watcher::run() {
 FileSource::FileSource(std::string directory, Mailbox& mailbox, FileSourceOptions options)
     : watcher_(std::make_unique<Watcher>(directory, mailbox, options)) {}
 
-FileSource::~FileSource() { watcher_->stop(); }
+FileSource::~FileSource() {
+  watcher_->stop();
+}
 
 const std::string& FileSource::name() const {
   static const std::string kName = "file";
   return kName;
 }
-void FileSource::start() { watcher_->start(); }
-void FileSource::stop() { watcher_->stop(); }
-void FileSource::relist(std::uint64_t barrier) { watcher_->relist(barrier); }
+void FileSource::start() {
+  watcher_->start();
+}
+void FileSource::stop() {
+  watcher_->stop();
+}
+void FileSource::relist(std::uint64_t barrier) {
+  watcher_->relist(barrier);
+}
 
 }  // namespace margay::api

@@ -20,14 +20,15 @@ struct FileSourceOptions {
   std::chrono::milliseconds quietAfterDelete{20};
   /// A file that is written in place and not closed is read when it has been still for so long.
   std::chrono::milliseconds stillOpen{200};
-  /// Every file's stamp is looked at this often, for what inotify does not tell (mounts, network file systems).
+  /// Every file's stamp is looked at this often, for what inotify does not tell (mounts, network
+  /// file systems).
   std::chrono::milliseconds auditPeriod{std::chrono::seconds(60)};
 };
 
-/// The source "file": every manifest below a directory, watched by inotify, and read by a thread of its own.
-/// A file that does not parse, or cannot be read, keeps the objects it last gave and is named in
-/// SourceState::invalid; while the directory is away everything stays and the source is not connected.
-/// start, stop and relist may be called on any thread.
+/// The source "file": every manifest below a directory, watched by inotify, and read by a thread of
+/// its own. A file that does not parse, or cannot be read, keeps the objects it last gave and is
+/// named in SourceState::invalid; while the directory is away everything stays and the source is
+/// not connected. start, stop and relist may be called on any thread.
 class FileSource final : public Source {
  public:
   FileSource(std::string directory, Mailbox& mailbox, FileSourceOptions options = {});

@@ -19,12 +19,15 @@ class Inotify {
 
   struct Event {
     std::string watch;  ///< as given to `watch`; empty for an overflow
-    std::string name;   ///< of the entry in the watched directory; empty for the watched place itself
+    std::string
+        name;  ///< of the entry in the watched directory; empty for the watched place itself
     std::uint32_t mask = 0;
   };
 
-  /// Watches a path under a name; again is fine. The error is Transient when the user's watches are used up.
-  [[nodiscard]] Result<void> watch(const std::string& path, const std::string& name, std::uint32_t mask);
+  /// Watches a path under a name; again is fine. The error is Transient when the user's watches are
+  /// used up.
+  [[nodiscard]] Result<void> watch(const std::string& path, const std::string& name,
+                                   std::uint32_t mask);
   /// Everything that is queued, without waiting.
   [[nodiscard]] std::vector<Event> drain();
   [[nodiscard]] int fd() const { return fd_; }

@@ -31,7 +31,8 @@ std::string fileNameFor(const ObjectKey& key) {
   return name;
 }
 
-Result<FileContent> contentOf(const std::string& directory, const std::string& file, ObjectDecoder& decoder) {
+Result<FileContent> contentOf(const std::string& directory, const std::string& file,
+                              ObjectDecoder& decoder) {
   const std::string path = directory + "/" + file;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return Fail(systemError(errno, path));
@@ -60,14 +61,16 @@ void syncDirectory(const std::string& path) {
 }
 
 Result<void> refuseShared(const ObjectKey& key, const std::string& file) {
-  return fail(Errc::Invalid, key.str() + " is one of several objects in " + file + "; change it there");
+  return fail(Errc::Invalid,
+              key.str() + " is one of several objects in " + file + "; change it there");
 }
 
 }  // namespace
 
 ObjectKey keyOfValue(const Value& value) {
   FileObject object{value, 0, Kind::Unknown, Origin::Calico};
-  if (std::holds_alternative<std::shared_ptr<const WorkloadEndpoint>>(value)) object.kind = Kind::WorkloadEndpoint;
+  if (std::holds_alternative<std::shared_ptr<const WorkloadEndpoint>>(value))
+    object.kind = Kind::WorkloadEndpoint;
   if (std::holds_alternative<std::shared_ptr<const Profile>>(value)) object.kind = Kind::Profile;
   return object.key();
 }
@@ -115,7 +118,8 @@ Result<std::optional<ManifestWriter::Found>> ManifestWriter::find(const ObjectKe
   const auto all = list(key.kind);
   if (!all) return Fail(all.error());
   for (const Found& found : *all) {
-    if (FileObject{found.value, 0, key.kind, Origin::Calico}.key() == key) return std::optional<Found>(found);
+    if (FileObject{found.value, 0, key.kind, Origin::Calico}.key() == key)
+      return std::optional<Found>(found);
   }
   return std::optional<Found>();
 }
@@ -123,7 +127,8 @@ Result<std::optional<ManifestWriter::Found>> ManifestWriter::find(const ObjectKe
 Result<void> ManifestWriter::put(const Value& value) {
   const auto object = encodeCalico(value);
   const ObjectKey key = keyOfValue(value);
-  if (!object || key.kind == Kind::Unknown) return fail(Errc::Unsupported, "only endpoints and profiles can be written");
+  if (!object || key.kind == Kind::Unknown)
+    return fail(Errc::Unsupported, "only endpoints and profiles can be written");
   const auto existing = find(key);
   if (!existing) return Fail(existing.error());
   if (*existing && !(*existing)->alone) return refuseShared(key, (*existing)->file);
@@ -134,7 +139,8 @@ Result<void> ManifestWriter::put(const Value& value) {
     const std::string stem = fileNameFor(key);
     file = stem + ".yaml";
     // Names that differ only in case or odd characters must not share a file.
-    for (int i = 2; ::access((directory_ + "/" + file).c_str(), F_OK) == 0; ++i) file = stem + "-" + std::to_string(i) + ".yaml";
+    for (int i = 2; ::access((directory_ + "/" + file).c_str(), F_OK) == 0; ++i)
+      file = stem + "-" + std::to_string(i) + ".yaml";
   }
   const bool json = formatOf(file.substr(file.rfind('/') + 1)) == FileFormat::Json;
   return writeFile(file, json ? object->dump(2) + "\n" : yamlText(*object));
@@ -159,7 +165,8 @@ Result<void> ManifestWriter::writeFile(const std::string& file, const std::strin
   if (fd < 0) return Fail(systemError(errno, "write " + path));
   auto written = writeAll(fd, text);
   ::close(fd);
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = Fail(systemError(errno, "rename"));
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0)
+    written = Fail(systemError(errno, "rename"));
   if (!written) {
     ::unlink(temporary.c_str());
     return Fail(withContext(written.error(), path));

@@ -10,8 +10,8 @@
 
 namespace margay::api {
 
-/// A data directory that this process changes. It holds a lock on the directory while it lives, so that two
-/// programs that read, change and write do not lose each other's work. One thread.
+/// A data directory that this process changes. It holds a lock on the directory while it lives, so
+/// that two programs that read, change and write do not lose each other's work. One thread.
 class ManifestWriter {
  public:
   /// Makes the directory (mode 0755) if it is not there, and waits for the lock.
@@ -25,15 +25,17 @@ class ManifestWriter {
   struct Found {
     std::string file;  ///< below the directory
     Value value;
-    bool alone = false;  ///< the only object of a YAML or JSON file, which may then be replaced or removed
+    bool alone =
+        false;  ///< the only object of a YAML or JSON file, which may then be replaced or removed
   };
   /// The object with the key that counts: the first by file and document. O(all manifests).
   [[nodiscard]] Result<std::optional<Found>> find(const ObjectKey& key) const;
   /// Every object of a kind, in the order of files and documents; the first of equal keys counts.
   [[nodiscard]] Result<std::vector<Found>> list(Kind kind) const;
 
-  /// Writes a WorkloadEndpoint or Profile: over the file that has it alone, else to a file of its own. Readers
-  /// see the old or the new file, never a part. Invalid if it stands among other objects.
+  /// Writes a WorkloadEndpoint or Profile: over the file that has it alone, else to a file of its
+  /// own. Readers see the old or the new file, never a part. Invalid if it stands among other
+  /// objects.
   [[nodiscard]] Result<void> put(const Value& value);
   /// NotFound if no file has it, Invalid if it stands among other objects.
   [[nodiscard]] Result<void> remove(const ObjectKey& key);

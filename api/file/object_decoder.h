@@ -7,7 +7,8 @@
 
 namespace margay::api {
 
-/// Decodes documents of every kind that users write: Calico's and Kubernetes'. One thread; never throws.
+/// Decodes documents of every kind that users write: Calico's and Kubernetes'. One thread; never
+/// throws.
 class ObjectDecoder {
  public:
   [[nodiscard]] Decoded decode(const nlohmann::json& document);

@@ -6,7 +6,7 @@ namespace margay::api {
 
 std::size_t KeyView::hash() const {
   std::size_t value = std::hash<std::string_view>{}(name);
-  value ^= std::hash<std::string_view>{}(ns) * 0x9E3779B97F4A7C15U;
+  value ^= std::hash<std::string_view>{}(ns)*0x9E3779B97F4A7C15U;
   return value + static_cast<std::size_t>(kind) * 0x100000001B3U;
 }
 

@@ -25,8 +25,9 @@ struct KeyView {
   static KeyView of(const FileObject& object) { return {object.kind, object.ns(), object.name()}; }
 };
 
-/// From keys to the objects that have them, several for one key allowed; 8 bytes a slot, the keys stay in
-/// the values. `objects[file]` holds the objects of a file and must be valid for every entry. One thread.
+/// From keys to the objects that have them, several for one key allowed; 8 bytes a slot, the keys
+/// stay in the values. `objects[file]` holds the objects of a file and must be valid for every
+/// entry. One thread.
 class ObjectIndex {
  public:
   using Files = std::vector<std::vector<FileObject>>;
@@ -47,7 +48,9 @@ class ObjectIndex {
   static constexpr std::uint32_t kFree = UINT32_MAX;
 
   [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
-  static const FileObject& object(const Files& objects, ObjectRef ref) { return objects[ref.file][ref.object]; }
+  static const FileObject& object(const Files& objects, ObjectRef ref) {
+    return objects[ref.file][ref.object];
+  }
   void grow(const Files& objects);
   void place(const Files& objects, ObjectRef ref);
 

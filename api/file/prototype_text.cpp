@@ -34,16 +34,20 @@ std::vector<Section> sections(std::string_view text) {
     if (line.front() == '[' && line.back() == ']') {
       const std::string title = line.substr(1, line.size() - 2);
       const auto blank = title.find(' ');
-      const std::string name = blank == std::string::npos ? "" : trimmed(std::string_view(title).substr(blank));
+      const std::string name =
+          blank == std::string::npos ? "" : trimmed(std::string_view(title).substr(blank));
       out.push_back({title.substr(0, blank), name, {}, static_cast<int>(out.size()) + 1});
-    } else if (const auto equals = line.find_first_of("=:"); equals != std::string::npos && !out.empty()) {
+    } else if (const auto equals = line.find_first_of("=:");
+               equals != std::string::npos && !out.empty()) {
       out.back().fields[trimmed(line.substr(0, equals))] = trimmed(line.substr(equals + 1));
     }
   }
   return out;
 }
 
-std::string shortHost(const std::string& host) { return host.substr(0, host.find('.')); }
+std::string shortHost(const std::string& host) {
+  return host.substr(0, host.find('.'));
+}
 
 std::optional<std::array<std::uint8_t, 6>> parseMac(std::string_view text) {
   std::array<std::uint8_t, 6> mac{};
@@ -73,7 +77,8 @@ class SectionReader {
   [[nodiscard]] std::optional<Address> address(const std::string& key) const {
     const std::string text = required(key);
     auto parsed = Address::parse(text);
-    if (!parsed && !text.empty()) decoded_.errors.push_back({key, "\"" + text + "\" is no IP address"});
+    if (!parsed && !text.empty())
+      decoded_.errors.push_back({key, "\"" + text + "\" is no IP address"});
     return parsed;
   }
 
@@ -87,24 +92,31 @@ Decoded host(const Section& section) {
   const SectionReader reader(section, decoded);
   Node node{.name = shortHost(reader.get("host", section.name))};
   decoded.key.name = decoded.name = node.name;
-  if (auto problem = nameProblem(node.name)) decoded.errors.push_back({"host", std::move(*problem)});
+  if (auto problem = nameProblem(node.name))
+    decoded.errors.push_back({"host", std::move(*problem)});
   if (const auto address = reader.address("ip")) node.internalAddresses.push_back(*address);
   if (decoded.errors.empty()) decoded.value = std::make_shared<const Node>(std::move(node));
   return decoded;
 }
 
 Decoded endpoint(const Section& section, const std::string& group) {
-  Decoded decoded{.key = {Kind::WorkloadEndpoint, "default", {}}, .kindName = "endpoint", .ns = "default", .name = section.name};
+  Decoded decoded{.key = {Kind::WorkloadEndpoint, "default", {}},
+                  .kindName = "endpoint",
+                  .ns = "default",
+                  .name = section.name};
   const SectionReader reader(section, decoded);
   WorkloadEndpoint made;
   const std::string id = reader.required("id");
   const std::string node = shortHost(reader.required("host"));
   const std::string mac = reader.get("mac", "");
   made.mac = parseMac(mac);
-  if (!made.mac && !mac.empty()) decoded.errors.push_back({"mac", "\"" + mac + "\" is no hardware address"});
+  if (!made.mac && !mac.empty())
+    decoded.errors.push_back({"mac", "\"" + mac + "\" is no hardware address"});
   if (const auto address = reader.address("ip")) made.addresses.push_back(Prefix::host(*address));
-  if (!id.empty() && !isContainerId(id)) decoded.errors.push_back({"id", "must be letters, digits and '-'"});
-  if (auto problem = profileNameProblem(group)) decoded.errors.push_back({"group", std::move(*problem)});
+  if (!id.empty() && !isContainerId(id))
+    decoded.errors.push_back({"id", "must be letters, digits and '-'"});
+  if (auto problem = profileNameProblem(group))
+    decoded.errors.push_back({"group", std::move(*problem)});
   if (!node.empty() && nameProblem(node)) decoded.errors.push_back({"host", *nameProblem(node)});
   made.ns = "default";
   made.node = node;
@@ -113,10 +125,12 @@ Decoded endpoint(const Section& section, const std::string& group) {
   made.endpoint = "eth0";
   made.name = workloadEndpointName(node, "cni", id, "eth0");
   made.interfaceName = "tap" + id.substr(0, 11);
-  made.labels = Labels(LabelMap{{std::string(kNamespaceLabel), "default"}, {std::string(kOrchestratorLabel), "cni"}});
+  made.labels = Labels(LabelMap{{std::string(kNamespaceLabel), "default"},
+                                {std::string(kOrchestratorLabel), "cni"}});
   made.profiles = std::make_shared<const std::vector<std::string>>(1, group);
   decoded.key.name = made.name;
-  if (decoded.errors.empty()) decoded.value = std::make_shared<const WorkloadEndpoint>(std::move(made));
+  if (decoded.errors.empty())
+    decoded.value = std::make_shared<const WorkloadEndpoint>(std::move(made));
   return decoded;
 }
 
@@ -135,10 +149,12 @@ Decoded groupProfile(const std::string& group) {
 
 void readPrototype(std::string_view text, const std::string& file, FileContent& content) {
   for (const Section& section : sections(text)) {
-    if (section.type == "felix") addDecoded(host(section), Origin::Prototype, section.number, file, content);
+    if (section.type == "felix")
+      addDecoded(host(section), Origin::Prototype, section.number, file, content);
     if (section.type != "endpoint") continue;
     const auto group = section.fields.find("group");
-    const std::string name = group == section.fields.end() || group->second.empty() ? "default" : group->second;
+    const std::string name =
+        group == section.fields.end() || group->second.empty() ? "default" : group->second;
     Decoded made = endpoint(section, name);
     const bool valid = made.value.has_value();
     addDecoded(std::move(made), Origin::Prototype, section.number, file, content);

@@ -6,8 +6,9 @@
 
 namespace margay::api {
 
-/// FelixConfiguration: `default`, or `node.<name>`. Values as text, lists joined with commas, durations
-/// and booleans as Felix's environment variables write them. Keys are the field names, lower case.
+/// FelixConfiguration: `default`, or `node.<name>`. Values as text, lists joined with commas,
+/// durations and booleans as Felix's environment variables write them. Keys are the field names,
+/// lower case.
 struct FelixConfiguration {
   std::string name;
   std::map<std::string, std::string> parameters;

@@ -24,30 +24,32 @@ struct EndpointPort {
 using ProfileNames = std::shared_ptr<const std::vector<std::string>>;
 using EndpointPorts = std::shared_ptr<const std::vector<EndpointPort>>;
 
-/// A workload's interface: from projectcalico.org/v3 WorkloadEndpoint, or from a Pod. A cluster has a
-/// hundred thousand of them, so what they share is shared; null pointers mean empty lists.
+/// A workload's interface: from projectcalico.org/v3 WorkloadEndpoint, or from a Pod. A cluster has
+/// a hundred thousand of them, so what they share is shared; null pointers mean empty lists.
 struct WorkloadEndpoint {
   SharedString ns;
-  std::string name;            ///< v3 name: "<node>-k8s-<pod>-eth0", '-' in parts doubled
+  std::string name;  ///< v3 name: "<node>-k8s-<pod>-eth0", '-' in parts doubled
   SharedString node;
-  SharedString orchestrator;   ///< "k8s", "cni", ...
-  std::string workload;        ///< name of the pod or container, without the namespace
-  SharedString endpoint;       ///< "eth0"
-  std::string interfaceName;   ///< host side; empty for a Pod: see interfaceNameOf
+  SharedString orchestrator;  ///< "k8s", "cni", ...
+  std::string workload;       ///< name of the pod or container, without the namespace
+  SharedString endpoint;      ///< "eth0"
+  std::string interfaceName;  ///< host side; empty for a Pod: see interfaceNameOf
   std::optional<std::array<std::uint8_t, 6>> mac;
   std::vector<Prefix> addresses;  ///< /32 and /128; sorted, unique
   Labels labels;                  ///< own labels, with those that Calico adds
   ProfileNames profiles;
   EndpointPorts ports;
-  std::vector<Prefix> allowedSources;  ///< allowSourceSpoofing
+  std::vector<Prefix> allowedSources;                    ///< allowSourceSpoofing
   bool operator==(const WorkloadEndpoint& other) const;  ///< lists by content
 };
 
 /// `interfaceName`, or `prefix` + the first 11 hex digits of SHA-1("<namespace>.<workload>").
-[[nodiscard]] std::string interfaceNameOf(const WorkloadEndpoint& endpoint, std::string_view prefix);
+[[nodiscard]] std::string interfaceNameOf(const WorkloadEndpoint& endpoint,
+                                          std::string_view prefix);
 
 /// "<node>-<orchestrator>-<workload>-<endpoint>", each '-' inside a part doubled.
 [[nodiscard]] std::string workloadEndpointName(std::string_view node, std::string_view orchestrator,
-                                               std::string_view workload, std::string_view endpoint);
+                                               std::string_view workload,
+                                               std::string_view endpoint);
 
 }  // namespace margay::api

@@ -19,7 +19,8 @@ class Labels {
   Labels() = default;
   /// `pairs` in any order; of equal keys the last one stays.
   explicit Labels(LabelMap pairs) {
-    std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::stable_sort(pairs.begin(), pairs.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
     LabelMap unique;
     for (auto& pair : pairs) {
       if (!unique.empty() && unique.back().first == pair.first) {
@@ -38,11 +39,15 @@ class Labels {
   [[nodiscard]] bool empty() const { return !pairs_; }
   [[nodiscard]] std::optional<std::string_view> get(std::string_view key) const {
     const auto& all = pairs();
-    const auto at = std::lower_bound(all.begin(), all.end(), key, [](const auto& pair, std::string_view k) { return pair.first < k; });
+    const auto at =
+        std::lower_bound(all.begin(), all.end(), key,
+                         [](const auto& pair, std::string_view k) { return pair.first < k; });
     if (at == all.end() || at->first != key) return std::nullopt;
     return at->second;
   }
-  friend bool operator==(const Labels& a, const Labels& b) { return a.pairs_ == b.pairs_ || a.pairs() == b.pairs(); }
+  friend bool operator==(const Labels& a, const Labels& b) {
+    return a.pairs_ == b.pairs_ || a.pairs() == b.pairs();
+  }
   friend auto operator<=>(const Labels& a, const Labels& b) { return a.pairs() <=> b.pairs(); }
 
  private:

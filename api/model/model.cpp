@@ -7,7 +7,8 @@ namespace margay::api {
 namespace {
 
 template <class T>
-bool sameList(const std::shared_ptr<const std::vector<T>>& a, const std::shared_ptr<const std::vector<T>>& b) {
+bool sameList(const std::shared_ptr<const std::vector<T>>& a,
+              const std::shared_ptr<const std::vector<T>>& b) {
   if (a == b) return true;
   static const std::vector<T> kEmpty;
   return (a ? *a : kEmpty) == (b ? *b : kEmpty);
@@ -24,25 +25,44 @@ void appendDoubled(std::string& out, std::string_view part) {
 
 std::string_view kindText(Kind kind) {
   switch (kind) {
-    case Kind::WorkloadEndpoint: return "WorkloadEndpoint";
-    case Kind::HostEndpoint: return "HostEndpoint";
-    case Kind::Profile: return "Profile";
-    case Kind::Tier: return "Tier";
-    case Kind::NetworkPolicy: return "NetworkPolicy";
-    case Kind::GlobalNetworkPolicy: return "GlobalNetworkPolicy";
-    case Kind::KubernetesNetworkPolicy: return "KubernetesNetworkPolicy";
-    case Kind::NetworkSet: return "NetworkSet";
-    case Kind::GlobalNetworkSet: return "GlobalNetworkSet";
-    case Kind::IPPool: return "IPPool";
-    case Kind::FelixConfiguration: return "FelixConfiguration";
-    case Kind::Node: return "Node";
-    case Kind::ClusterInformation: return "ClusterInformation";
-    case Kind::Service: return "Service";
-    case Kind::EndpointSlice: return "EndpointSlice";
-    case Kind::Pod: return "Pod";
-    case Kind::Namespace: return "Namespace";
-    case Kind::ServiceAccount: return "ServiceAccount";
-    case Kind::Unknown: break;
+    case Kind::WorkloadEndpoint:
+      return "WorkloadEndpoint";
+    case Kind::HostEndpoint:
+      return "HostEndpoint";
+    case Kind::Profile:
+      return "Profile";
+    case Kind::Tier:
+      return "Tier";
+    case Kind::NetworkPolicy:
+      return "NetworkPolicy";
+    case Kind::GlobalNetworkPolicy:
+      return "GlobalNetworkPolicy";
+    case Kind::KubernetesNetworkPolicy:
+      return "KubernetesNetworkPolicy";
+    case Kind::NetworkSet:
+      return "NetworkSet";
+    case Kind::GlobalNetworkSet:
+      return "GlobalNetworkSet";
+    case Kind::IPPool:
+      return "IPPool";
+    case Kind::FelixConfiguration:
+      return "FelixConfiguration";
+    case Kind::Node:
+      return "Node";
+    case Kind::ClusterInformation:
+      return "ClusterInformation";
+    case Kind::Service:
+      return "Service";
+    case Kind::EndpointSlice:
+      return "EndpointSlice";
+    case Kind::Pod:
+      return "Pod";
+    case Kind::Namespace:
+      return "Namespace";
+    case Kind::ServiceAccount:
+      return "ServiceAccount";
+    case Kind::Unknown:
+      break;
   }
   return "Unknown";
 }
@@ -55,9 +75,10 @@ std::string ObjectKey::str() const {
 }
 
 bool WorkloadEndpoint::operator==(const WorkloadEndpoint& other) const {
-  return ns == other.ns && name == other.name && node == other.node && orchestrator == other.orchestrator &&
-         workload == other.workload && endpoint == other.endpoint && interfaceName == other.interfaceName &&
-         mac == other.mac && addresses == other.addresses && labels == other.labels &&
+  return ns == other.ns && name == other.name && node == other.node &&
+         orchestrator == other.orchestrator && workload == other.workload &&
+         endpoint == other.endpoint && interfaceName == other.interfaceName && mac == other.mac &&
+         addresses == other.addresses && labels == other.labels &&
          sameList(profiles, other.profiles) && sameList(ports, other.ports) &&
          allowedSources == other.allowedSources;
 }

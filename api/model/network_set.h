@@ -9,8 +9,8 @@
 
 namespace margay::api {
 
-/// NetworkSet (with a namespace, and then with the label projectcalico.org/namespace and the namespace's
-/// profile `kns.NAMESPACE` as parent) and GlobalNetworkSet.
+/// NetworkSet (with a namespace, and then with the label projectcalico.org/namespace and the
+/// namespace's profile `kns.NAMESPACE` as parent) and GlobalNetworkSet.
 struct NetworkSet {
   SharedString ns;
   std::string name;

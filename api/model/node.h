@@ -9,8 +9,8 @@
 
 namespace margay::api {
 
-/// What a node agent needs of a Node: the v1 Node (pod CIDRs, InternalIP addresses, annotations) with
-/// what the v3 Node of its name adds (spec.bgp.ipv4Address wins over InternalIP).
+/// What a node agent needs of a Node: the v1 Node (pod CIDRs, InternalIP addresses, annotations)
+/// with what the v3 Node of its name adds (spec.bgp.ipv4Address wins over InternalIP).
 struct Node {
   std::string name;
   Labels labels;

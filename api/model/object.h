@@ -19,8 +19,8 @@
 
 namespace margay::api {
 
-/// Kinds that users write. Those after `FirstConverted` never reach the controllers: the sources turn
-/// them into the others (Pod -> WorkloadEndpoint, Namespace and ServiceAccount -> Profile,
+/// Kinds that users write. Those after `FirstConverted` never reach the controllers: the sources
+/// turn them into the others (Pod -> WorkloadEndpoint, Namespace and ServiceAccount -> Profile,
 /// KubernetesNetworkPolicy -> Policy).
 enum class Kind : std::uint8_t {
   WorkloadEndpoint,
@@ -47,8 +47,8 @@ enum class Kind : std::uint8_t {
 /// "KubernetesNetworkPolicy".
 [[nodiscard]] std::string_view kindText(Kind kind);
 
-/// What identifies an object in the store. Cluster-scoped kinds have an empty namespace. A v1 Node and a
-/// v3 Node of one name are one object.
+/// What identifies an object in the store. Cluster-scoped kinds have an empty namespace. A v1 Node
+/// and a v3 Node of one name are one object.
 struct ObjectKey {
   Kind kind = Kind::Unknown;
   SharedString ns;
@@ -63,8 +63,8 @@ using Value = std::variant<std::shared_ptr<const WorkloadEndpoint>, std::shared_
                            std::shared_ptr<const Tier>, std::shared_ptr<const Policy>,
                            std::shared_ptr<const NetworkSet>, std::shared_ptr<const IPPool>,
                            std::shared_ptr<const FelixConfiguration>, std::shared_ptr<const Node>,
-                           std::shared_ptr<const ClusterInformation>, std::shared_ptr<const Service>,
-                           std::shared_ptr<const EndpointSlice>>;
+                           std::shared_ptr<const ClusterInformation>,
+                           std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>>;
 
 /// The newest value of a key; none means that the object is gone.
 struct Update {
@@ -72,17 +72,17 @@ struct Update {
   std::optional<Value> value;
 };
 
-/// An object, document or file that cannot be used: it is left out (Felix: "treated as deleted"; for a
-/// file that does not parse, its last good objects stay) and shown in status and metrics.
+/// An object, document or file that cannot be used: it is left out (Felix: "treated as deleted";
+/// for a file that does not parse, its last good objects stay) and shown in status and metrics.
 struct InvalidObject {
   Kind kind = Kind::Unknown;
   std::string kindName;  ///< as written, also when it is no kind of ours
   std::string ns;
   std::string name;
-  std::string file;      ///< empty when the source is not files
-  int document = 0;      ///< 1-based place in the file, 0 for the file as a whole
-  std::string field;     ///< "spec.ingress[0].source.selector"
-  std::string reason;    ///< what is wrong and what to do
+  std::string file;    ///< empty when the source is not files
+  int document = 0;    ///< 1-based place in the file, 0 for the file as a whole
+  std::string field;   ///< "spec.ingress[0].source.selector"
+  std::string reason;  ///< what is wrong and what to do
   auto operator<=>(const InvalidObject&) const = default;
 };
 
@@ -91,7 +91,7 @@ struct InvalidObject {
 template <>
 struct std::hash<margay::api::ObjectKey> {
   std::size_t operator()(const margay::api::ObjectKey& key) const noexcept {
-    return std::hash<std::string_view>{}(key.name) * 31 + std::hash<margay::SharedString>{}(key.ns) * 7 +
-           static_cast<std::size_t>(key.kind);
+    return std::hash<std::string_view>{}(key.name) * 31 +
+           std::hash<margay::SharedString>{}(key.ns) * 7 + static_cast<std::size_t>(key.kind);
   }
 };

@@ -9,8 +9,8 @@
 #include "base/address.h"
 #include "base/shared_string.h"
 
-/// Policy values, as projectcalico.org/v3 has them after defaults. Selectors are kept as text in canonical
-/// form; they have been parsed once by validation, so parsing them again cannot fail.
+/// Policy values, as projectcalico.org/v3 has them after defaults. Selectors are kept as text in
+/// canonical form; they have been parsed once by validation, so parsing them again cannot fail.
 namespace margay::api {
 
 enum class RuleAction : std::uint8_t { Allow, Deny, Log, Pass };
@@ -68,10 +68,10 @@ struct PolicyRule {
   bool operator==(const PolicyRule&) const = default;
 };
 
-/// NetworkPolicy, GlobalNetworkPolicy, and Kubernetes' NetworkPolicy after conversion (tier default,
-/// order 1000, its name as in Kubernetes).
+/// NetworkPolicy, GlobalNetworkPolicy, and Kubernetes' NetworkPolicy after conversion (tier
+/// default, order 1000, its name as in Kubernetes).
 struct Policy {
-  SharedString ns;       ///< empty: global
+  SharedString ns;  ///< empty: global
   std::string name;
   std::string tier = "default";
   std::optional<double> order;  ///< none: last

@@ -31,7 +31,8 @@ struct EndpointSlice {
   SharedString ns;
   std::string name;
   std::string service;
-  std::vector<Address> addresses;  ///< sorted, unique; of all endpoints, ready or not, as Felix takes them
+  std::vector<Address>
+      addresses;  ///< sorted, unique; of all endpoints, ready or not, as Felix takes them
   std::vector<ServicePort> ports;
   bool operator==(const EndpointSlice&) const = default;
 };

@@ -55,13 +55,18 @@ void serve(int fd, const HttpHandler& handler) {
     }
   }
   // A client that is gone needs no answer, so a failed send has no further effect.
-  static_cast<void>(sendAll(fd, responseText(response), std::chrono::steady_clock::now() + kResponseTimeout));
+  static_cast<void>(
+      sendAll(fd, responseText(response), std::chrono::steady_clock::now() + kResponseTimeout));
 }
 
 class Server final : public HttpServer {
  public:
   Server(Fd listener, std::uint16_t port, std::string path, HttpHandler handler)
-      : listener_(std::move(listener)), stop_(eventfd(0, EFD_CLOEXEC)), port_(port), path_(std::move(path)), handler_(std::move(handler)) {
+      : listener_(std::move(listener)),
+        stop_(eventfd(0, EFD_CLOEXEC)),
+        port_(port),
+        path_(std::move(path)),
+        handler_(std::move(handler)) {
     acceptor_ = std::jthread([this] { acceptLoop(); });
   }
   ~Server() override {
@@ -125,7 +130,10 @@ class Server final : public HttpServer {
 Result<sockaddr_un> unixAddress(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(Errc::Invalid, "socket path " + path + " is longer than 107 bytes: set MARGAY_RUN_DIR to a shorter directory");
+  if (path.size() >= sizeof address.sun_path)
+    return fail(Errc::Invalid,
+                "socket path " + path +
+                    " is longer than 107 bytes: set MARGAY_RUN_DIR to a shorter directory");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
 }
@@ -135,20 +143,25 @@ Result<Fd> connectUnix(const std::string& path) {
   if (!address) return Fail(address.error());
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return Fail(systemError(errno, "socket"));
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) return Fail(systemError(errno, "connect " + path));
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
+    return Fail(systemError(errno, "connect " + path));
   return fd;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<HttpServer>> HttpServer::onUnix(const std::string& path, HttpHandler handler) {
-  if (connectUnix(path)) return fail(Errc::Invalid, "another margay-node answers on " + path + ": stop it, or set MARGAY_RUN_DIR");
+Result<std::unique_ptr<HttpServer>> HttpServer::onUnix(const std::string& path,
+                                                       HttpHandler handler) {
+  if (connectUnix(path))
+    return fail(Errc::Invalid,
+                "another margay-node answers on " + path + ": stop it, or set MARGAY_RUN_DIR");
   unlink(path.c_str());
   auto address = unixAddress(path);
   if (!address) return Fail(address.error());
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const auto oldMask = umask(0177);
-  const bool bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0;
+  const bool bound =
+      bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0;
   const int bindErrno = errno;
   umask(oldMask);
   if (!bound) return Fail(systemError(bindErrno, "bind " + path));
@@ -156,8 +169,11 @@ Result<std::unique_ptr<HttpServer>> HttpServer::onUnix(const std::string& path, 
   return std::make_unique<Server>(std::move(fd), std::uint16_t{0}, path, std::move(handler));
 }
 
-Result<std::unique_ptr<HttpServer>> HttpServer::onTcp(const std::string& host, std::uint16_t port, HttpHandler handler) {
-  const auto address = Address::parse(host.empty() ? "::" : host == "localhost" ? "127.0.0.1" : host);
+Result<std::unique_ptr<HttpServer>> HttpServer::onTcp(const std::string& host, std::uint16_t port,
+                                                      HttpHandler handler) {
+  const auto address = Address::parse(host.empty()          ? "::"
+                                      : host == "localhost" ? "127.0.0.1"
+                                                            : host);
   if (!address) return fail(Errc::Invalid, "'" + host + "' is not an address");
   const auto where = host + ':' + std::to_string(port);
   sockaddr_in6 six{};
@@ -167,25 +183,30 @@ Result<std::unique_ptr<HttpServer>> HttpServer::onTcp(const std::string& host, s
   four.sin_family = AF_INET;
   four.sin_port = htons(port);
   const bool isSix = address->family() == Family::V6;
-  std::memcpy(isSix ? static_cast<void*>(&six.sin6_addr) : &four.sin_addr, address->bytes().data(), address->bytes().size());
+  std::memcpy(isSix ? static_cast<void*>(&six.sin6_addr) : &four.sin_addr, address->bytes().data(),
+              address->bytes().size());
   Fd fd(socket(isSix ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int one = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   const auto* where4 = reinterpret_cast<const sockaddr*>(&four);
   const auto* where6 = reinterpret_cast<const sockaddr*>(&six);
-  if (bind(fd.get(), isSix ? where6 : where4, isSix ? sizeof six : sizeof four) != 0) return Fail(systemError(errno, "bind " + where));
+  if (bind(fd.get(), isSix ? where6 : where4, isSix ? sizeof six : sizeof four) != 0)
+    return Fail(systemError(errno, "bind " + where));
   if (listen(fd.get(), 64) != 0) return Fail(systemError(errno, "listen " + where));
   sockaddr_in6 local{};
   socklen_t size = sizeof local;
   getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &size);
-  return std::make_unique<Server>(std::move(fd), ntohs(local.sin6_port), std::string(), std::move(handler));
+  return std::make_unique<Server>(std::move(fd), ntohs(local.sin6_port), std::string(),
+                                  std::move(handler));
 }
 
-Result<HttpResponse> unixRequest(const std::string& socketPath, const HttpRequest& request, std::chrono::milliseconds timeout) {
+Result<HttpResponse> unixRequest(const std::string& socketPath, const HttpRequest& request,
+                                 std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   auto fd = connectUnix(socketPath);
   if (!fd) return Fail(fd.error());
-  if (auto sent = sendAll(fd->get(), requestText(request), deadline); !sent) return Fail(sent.error());
+  if (auto sent = sendAll(fd->get(), requestText(request), deadline); !sent)
+    return Fail(sent.error());
   return receiveResponse(fd->get(), deadline);
 }
 

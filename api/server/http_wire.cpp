@@ -16,7 +16,9 @@ constexpr std::size_t kMaxMessage = 16U << 20U;
 
 Result<void> waitFor(int fd, short events, Deadline deadline) {
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+                          deadline - std::chrono::steady_clock::now())
+                          .count();
     if (left <= 0) return fail(Errc::Transient, "timed out", ETIMEDOUT);
     pollfd entry{fd, events, 0};
     const int ready = poll(&entry, 1, static_cast<int>(std::min<long>(left, 3'600'000)));
@@ -39,13 +41,15 @@ Result<void> receive(int fd, Deadline deadline, Parser& parser) {
     boost::system::error_code error;
     if (got == 0) {
       parser.put_eof(error);
-      if (error || !parser.is_done()) return fail(Errc::Transient, "the peer closed the connection", ECONNRESET);
+      if (error || !parser.is_done())
+        return fail(Errc::Transient, "the peer closed the connection", ECONNRESET);
       break;
     }
     pending.append(buffer, static_cast<std::size_t>(got));
     const auto used = parser.put(boost::asio::buffer(pending), error);
     pending.erase(0, used);
-    if (error && error != http::error::need_more) return fail(Errc::Invalid, "not HTTP: " + error.message());
+    if (error && error != http::error::need_more)
+      return fail(Errc::Invalid, "not HTTP: " + error.message());
   }
   return {};
 }
@@ -59,7 +63,8 @@ void parseTarget(std::string_view target, HttpRequest& request) {
     const auto end = rest.find('&');
     const auto pair = rest.substr(0, end);
     const auto equals = pair.find('=');
-    const auto value = equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
+    const auto value =
+        equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
     request.query[percentDecode(pair.substr(0, equals))] = percentDecode(value);
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
@@ -68,13 +73,20 @@ void parseTarget(std::string_view target, HttpRequest& request) {
 
 std::string_view reason(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 204: return "No Content";
-    case 400: return "Bad Request";
-    case 404: return "Not Found";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    default: return "Error";
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Error";
   }
 }
 
@@ -115,16 +127,19 @@ Result<void> sendAll(int fd, std::string_view data, Deadline deadline) {
 std::string requestText(const HttpRequest& request) {
   std::string target = request.path;
   for (const auto& [key, value] : request.query) {
-    target += (target.find('?') == std::string::npos ? '?' : '&') + percentEncode(key) + '=' + percentEncode(value);
+    target += (target.find('?') == std::string::npos ? '?' : '&') + percentEncode(key) + '=' +
+              percentEncode(value);
   }
-  return request.method + ' ' + target + " HTTP/1.1\r\nHost: margay\r\nConnection: close\r\nContent-Length: " +
+  return request.method + ' ' + target +
+         " HTTP/1.1\r\nHost: margay\r\nConnection: close\r\nContent-Length: " +
          std::to_string(request.body.size()) + "\r\n\r\n" + request.body;
 }
 
 std::string responseText(const HttpResponse& response) {
-  return "HTTP/1.1 " + std::to_string(response.status) + ' ' + std::string(reason(response.status)) +
-         "\r\nContent-Type: " + response.contentType + "\r\nConnection: close\r\nContent-Length: " +
-         std::to_string(response.body.size()) + "\r\n\r\n" + response.body;
+  return "HTTP/1.1 " + std::to_string(response.status) + ' ' +
+         std::string(reason(response.status)) + "\r\nContent-Type: " + response.contentType +
+         "\r\nConnection: close\r\nContent-Length: " + std::to_string(response.body.size()) +
+         "\r\n\r\n" + response.body;
 }
 
 std::string percentEncode(std::string_view text) {
@@ -149,7 +164,8 @@ std::string percentDecode(std::string_view text) {
   };
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 &&
+        digit(text[i + 2]) >= 0) {
       out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
       i += 2;
     } else {

@@ -16,17 +16,17 @@ namespace margay::api {
 /// What the loop knows of one source.
 struct SourceState {
   bool connected = false;
-  bool synced = false;          ///< its first list is complete
-  std::string error;            ///< why it is not connected; empty when it is
-  std::uint64_t resyncs = 0;    ///< full lists so far
+  bool synced = false;        ///< its first list is complete
+  std::string error;          ///< why it is not connected; empty when it is
+  std::uint64_t resyncs = 0;  ///< full lists so far
   std::map<Kind, std::uint64_t> events;
   std::vector<InvalidObject> invalid;  ///< sorted
   std::vector<std::string> warnings;   ///< about objects that are used all the same
   bool operator==(const SourceState&) const = default;
 };
 
-/// Between the sources' threads and the loop: the newest value a key wins, so its size is bounded by the
-/// number of keys. All functions may be called on any thread.
+/// Between the sources' threads and the loop: the newest value a key wins, so its size is bounded
+/// by the number of keys. All functions may be called on any thread.
 class Mailbox {
  public:
   Mailbox();
@@ -35,9 +35,9 @@ class Mailbox {
   Mailbox& operator=(const Mailbox&) = delete;
 
   struct Batch {
-    std::vector<Update> updates;               ///< one a key, in order of first arrival
-    std::map<std::string, SourceState> states; ///< of the sources whose state was posted
-    std::vector<std::uint64_t> barriers;       ///< relists that are complete with this batch
+    std::vector<Update> updates;                ///< one a key, in order of first arrival
+    std::map<std::string, SourceState> states;  ///< of the sources whose state was posted
+    std::vector<std::uint64_t> barriers;        ///< relists that are complete with this batch
     std::optional<std::chrono::steady_clock::time_point> firstArrival;
   };
 
@@ -59,7 +59,8 @@ class Mailbox {
   std::optional<std::chrono::steady_clock::time_point> firstArrival_;
 };
 
-/// A place that objects come from. It owns its thread, posts to the mailbox and never touches the kernel.
+/// A place that objects come from. It owns its thread, posts to the mailbox and never touches the
+/// kernel.
 class Source {
  public:
   virtual ~Source() = default;

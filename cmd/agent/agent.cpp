@@ -1,7 +1,7 @@
 #include "cmd/agent/agent.h"
 
-#include <sys/signalfd.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -28,14 +28,24 @@ std::string firstLine(const std::string& path) {
   return line;
 }
 
-/// kube-proxy in IPVS mode sends service traffic through OUTPUT, past the policy of workloads on this node.
-bool ipvsModeInUse(const dataplane::LinkMap& links) { return links.contains("kube-ipvs0"); }
+/// kube-proxy in IPVS mode sends service traffic through OUTPUT, past the policy of workloads on
+/// this node.
+bool ipvsModeInUse(const dataplane::LinkMap& links) {
+  return links.contains("kube-ipvs0");
+}
 
 Json summaryJson(const reconcile::OnceSummary& summary) {
-  Json out = {{"converged", summary.converged}, {"passes", summary.passes}, {"tables", Json::array()}};
+  Json out = {
+      {"converged", summary.converged}, {"passes", summary.passes}, {"tables", Json::array()}};
   for (const auto& table : summary.tables) {
-    Json entry = {{"name", table.table}, {"add", table.changes.add}, {"replace", table.changes.replace}, {"remove", table.changes.remove}, {"pending", table.pending}};
-    if (table.error) entry["error"] = table.error->key.substr(0, table.error->key.find('\n')) + ": " + table.error->error.what;
+    Json entry = {{"name", table.table},
+                  {"add", table.changes.add},
+                  {"replace", table.changes.replace},
+                  {"remove", table.changes.remove},
+                  {"pending", table.pending}};
+    if (table.error)
+      entry["error"] =
+          table.error->key.substr(0, table.error->key.find('\n')) + ": " + table.error->error.what;
     out["tables"].push_back(std::move(entry));
   }
   return out;
@@ -43,15 +53,22 @@ Json summaryJson(const reconcile::OnceSummary& summary) {
 
 class AgentImpl final : public Agent {
  public:
-  AgentImpl(Settings settings, Mode mode, std::unique_ptr<Kernel> kernel, controllers::NodeOptions options, api::Parameters parameters)
-      : settings_(std::move(settings)), mode_(mode), daemon_(settings_, std::move(kernel), std::move(options), std::move(parameters)) {}
+  AgentImpl(Settings settings, Mode mode, std::unique_ptr<Kernel> kernel,
+            controllers::NodeOptions options, api::Parameters parameters)
+      : settings_(std::move(settings)),
+        mode_(mode),
+        daemon_(settings_, std::move(kernel), std::move(options), std::move(parameters)) {}
 
   Result<void> run(std::ostream& out) override {
     switch (mode_) {
-      case Mode::Daemon: return runDaemon();
-      case Mode::Once: return runOnce(out);
-      case Mode::DryRun: return dryRun(out);
-      case Mode::Cleanup: return cleanup(out);
+      case Mode::Daemon:
+        return runDaemon();
+      case Mode::Once:
+        return runOnce(out);
+      case Mode::DryRun:
+        return dryRun(out);
+      case Mode::Cleanup:
+        return cleanup(out);
     }
     return {};
   }
@@ -67,7 +84,8 @@ class AgentImpl final : public Agent {
     const auto summary = daemon_.converge();
     out << summaryJson(summary).dump(2) << '\n';
     if (summary.converged) return {};
-    return fail(Errc::Transient, "not everything is in the kernel: see \"error\" and \"pending\" in the summary");
+    return fail(Errc::Transient,
+                "not everything is in the kernel: see \"error\" and \"pending\" in the summary");
   }
 
   Result<void> dryRun(std::ostream& out) {
@@ -80,7 +98,8 @@ class AgentImpl final : public Agent {
     const auto summary = daemon_.cleanUp();
     out << summaryJson(summary).dump(2) << '\n';
     if (summary.converged) return {};
-    return fail(Errc::Transient, "not everything could be removed: see \"error\" and \"pending\" in the summary");
+    return fail(Errc::Transient,
+                "not everything could be removed: see \"error\" and \"pending\" in the summary");
   }
 
   Settings settings_;
@@ -91,15 +110,20 @@ class AgentImpl final : public Agent {
 }  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
-  log::setLevel(log::parseLevel(settings.environment.contains("MARGAY_LOG_LEVEL") ? settings.environment.at("MARGAY_LOG_LEVEL") : "info"));
+  log::setLevel(log::parseLevel(settings.environment.contains("MARGAY_LOG_LEVEL")
+                                    ? settings.environment.at("MARGAY_LOG_LEVEL")
+                                    : "info"));
   auto parameters = parametersOf(settings, std::nullopt, std::nullopt);
   const bool six = fs::exists("/proc/sys/net/ipv6/conf/all");
-  auto options = nodeOptionsOf(parameters, settings.networkingBackend, firstLine("/proc/sys/net/ipv4/conf/default/rp_filter"), six);
+  auto options = nodeOptionsOf(parameters, settings.networkingBackend,
+                               firstLine("/proc/sys/net/ipv4/conf/default/rp_filter"), six);
   if (!options) return Fail(options.error());
   if (mode != Mode::DryRun) {
     std::error_code error;
     fs::create_directories(settings.runDir, error);
-    if (error) return fail(Errc::Invalid, "cannot make " + settings.runDir + ": " + error.message() + "; set MARGAY_RUN_DIR to a directory that can be written");
+    if (error)
+      return fail(Errc::Invalid, "cannot make " + settings.runDir + ": " + error.message() +
+                                     "; set MARGAY_RUN_DIR to a directory that can be written");
   }
   Kernel::Options kernelOptions;
   kernelOptions.families = options->families;
@@ -111,9 +135,12 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
   const auto links = (*kernel)->links().list();
   if (!links) return Fail(links.error());
   if (mode != Mode::Cleanup && ipvsModeInUse(*links)) {
-    settings.warnings.emplace_back("kube-proxy runs in IPVS mode (kube-ipvs0 exists): its service traffic would pass by policy, so this node is not ready; use kube-proxy's iptables mode");
+    settings.warnings.emplace_back(
+        "kube-proxy runs in IPVS mode (kube-ipvs0 exists): its service traffic would pass by "
+        "policy, so this node is not ready; use kube-proxy's iptables mode");
   }
-  return std::make_unique<AgentImpl>(std::move(settings), mode, std::move(*kernel), std::move(*options), std::move(parameters));
+  return std::make_unique<AgentImpl>(std::move(settings), mode, std::move(*kernel),
+                                     std::move(*options), std::move(parameters));
 }
 
 }  // namespace margay::agent

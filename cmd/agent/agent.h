@@ -6,7 +6,8 @@
 #include "base/result.h"
 #include "cmd/agent/settings.h"
 
-/// margay-node: sources, controllers, kernel tables, servers and the loop, put together. No logic of its own.
+/// margay-node: sources, controllers, kernel tables, servers and the loop, put together. No logic
+/// of its own.
 namespace margay::agent {
 
 enum class Mode {
@@ -18,8 +19,8 @@ enum class Mode {
 
 class Agent {
  public:
-  /// Checks what the mode needs of the kernel and the environment. Errors are one line that says what is
-  /// missing and what to do.
+  /// Checks what the mode needs of the kernel and the environment. Errors are one line that says
+  /// what is missing and what to do.
   static Result<std::unique_ptr<Agent>> create(Settings settings, Mode mode);
   virtual ~Agent() = default;
   /// Returns when the mode is done. JSON of Once and DryRun goes to `out`.

@@ -9,8 +9,12 @@
 namespace margay::agent {
 namespace {
 
-api::HttpResponse text(int status, const std::string& line) { return {status, "text/plain", line + "\n"}; }
-api::HttpResponse json(const Json& value) { return {200, "application/json", value.dump() + "\n"}; }
+api::HttpResponse text(int status, const std::string& line) {
+  return {status, "text/plain", line + "\n"};
+}
+api::HttpResponse json(const Json& value) {
+  return {200, "application/json", value.dump() + "\n"};
+}
 
 /// The answer of the loop in JSON, rendered on this thread.
 template <class Copy, class Render>
@@ -23,11 +27,20 @@ api::HttpResponse rendered(Daemon& daemon, std::function<Copy()> copy, Render re
 api::HttpResponse inspect(Daemon& daemon, const std::string& what) {
   const auto& engine = daemon.controller().engine();
   using Endpoints = std::vector<std::shared_ptr<const controllers::LocalEndpoint>>;
-  if (what == "endpoints") return rendered<Endpoints>(daemon, [&] { return engine.endpoints(); }, endpointsJson);
-  if (what == "sets") return rendered<std::vector<controllers::Membership::View>>(daemon, [&] { return engine.sets(); }, setsJson);
-  if (what == "policies") return rendered<std::vector<controllers::PolicyView>>(daemon, [&] { return engine.policies(); }, policiesJson);
-  if (what == "groups") return rendered<std::vector<controllers::GroupView>>(daemon, [&] { return engine.groups(); }, groupsJson);
-  return text(404, "there is nothing to inspect under '" + what + "': endpoints, sets, policies or groups");
+  if (what == "endpoints")
+    return rendered<Endpoints>(
+        daemon, [&] { return engine.endpoints(); }, endpointsJson);
+  if (what == "sets")
+    return rendered<std::vector<controllers::Membership::View>>(
+        daemon, [&] { return engine.sets(); }, setsJson);
+  if (what == "policies")
+    return rendered<std::vector<controllers::PolicyView>>(
+        daemon, [&] { return engine.policies(); }, policiesJson);
+  if (what == "groups")
+    return rendered<std::vector<controllers::GroupView>>(
+        daemon, [&] { return engine.groups(); }, groupsJson);
+  return text(
+      404, "there is nothing to inspect under '" + what + "': endpoints, sets, policies or groups");
 }
 
 std::string valueOf(const api::HttpRequest& request, const std::string& key) {
@@ -36,10 +49,13 @@ std::string valueOf(const api::HttpRequest& request, const std::string& key) {
 }
 
 api::HttpResponse explainAnswer(Daemon& daemon, const api::HttpRequest& request) {
-  const auto objects = daemon.ask<controllers::Objects>([&] { return daemon.controller().objects(); });
+  const auto objects =
+      daemon.ask<controllers::Objects>([&] { return daemon.controller().objects(); });
   if (!objects) return text(503, "margay-node is busy: its loop did not answer within 20 s");
-  const auto got = explain(*objects, {valueOf(request, "from"), valueOf(request, "to"), valueOf(request, "protocol"), valueOf(request, "port"),
-                                      valueOf(request, "sourcePort"), valueOf(request, "icmpType")});
+  const auto got =
+      explain(*objects, {valueOf(request, "from"), valueOf(request, "to"),
+                         valueOf(request, "protocol"), valueOf(request, "port"),
+                         valueOf(request, "sourcePort"), valueOf(request, "icmpType")});
   if (!got) return text(400, got.error().what);
   return json(*got);
 }
@@ -47,9 +63,13 @@ api::HttpResponse explainAnswer(Daemon& daemon, const api::HttpRequest& request)
 api::HttpResponse waitAnswer(Daemon& daemon, const api::HttpRequest& request) {
   const auto value = valueOf(request, "timeoutMs");
   long milliseconds = 30'000;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), milliseconds);
-  if (!value.empty() && (error != std::errc{} || end != value.data() + value.size() || milliseconds < 0)) return text(400, "timeoutMs: '" + value + "' is not a number");
-  const auto result = daemon.waitConverged(std::chrono::milliseconds(std::min(milliseconds, 3'600'000L)));
+  const auto [end, error] =
+      std::from_chars(value.data(), value.data() + value.size(), milliseconds);
+  if (!value.empty() &&
+      (error != std::errc{} || end != value.data() + value.size() || milliseconds < 0))
+    return text(400, "timeoutMs: '" + value + "' is not a number");
+  const auto result =
+      daemon.waitConverged(std::chrono::milliseconds(std::min(milliseconds, 3'600'000L)));
   return json({{"done", result.done}, {"missing", result.missing}});
 }
 
@@ -58,18 +78,26 @@ api::HttpResponse waitAnswer(Daemon& daemon, const api::HttpRequest& request) {
 api::HttpResponse answerControl(Daemon& daemon, const api::HttpRequest& request) {
   constexpr std::string_view kInspect = "/v1/inspect/";
   if (request.method != "GET") return text(400, "only GET is understood");
-  if (request.path == "/v1/status") return rendered<StatusView>(daemon, [&] { return daemon.statusView(); }, statusJson);
-  if (request.path == "/v1/plan") return rendered<std::vector<TablePlan>>(daemon, [&] { return daemon.pendingPlans(); }, planJson);
-  if (request.path == "/v1/config") return rendered<api::Parameters>(daemon, [&] { return daemon.parameters(); }, configJson);
+  if (request.path == "/v1/status")
+    return rendered<StatusView>(
+        daemon, [&] { return daemon.statusView(); }, statusJson);
+  if (request.path == "/v1/plan")
+    return rendered<std::vector<TablePlan>>(
+        daemon, [&] { return daemon.pendingPlans(); }, planJson);
+  if (request.path == "/v1/config")
+    return rendered<api::Parameters>(
+        daemon, [&] { return daemon.parameters(); }, configJson);
   if (request.path == "/v1/wait") return waitAnswer(daemon, request);
   if (request.path == "/v1/explain") return explainAnswer(daemon, request);
-  if (request.path.starts_with(kInspect)) return inspect(daemon, request.path.substr(kInspect.size()));
+  if (request.path.starts_with(kInspect))
+    return inspect(daemon, request.path.substr(kInspect.size()));
   return text(404, "there is no " + request.path);
 }
 
 api::HttpResponse answerHealth(const Daemon& daemon, const api::HttpRequest& request) {
   const bool alive = daemon.alive();
-  if (request.path == "/liveness") return alive ? text(200, "live") : text(503, "the loop has not moved for 30 s");
+  if (request.path == "/liveness")
+    return alive ? text(200, "live") : text(503, "the loop has not moved for 30 s");
   if (request.path != "/readiness") return text(404, "there are /liveness and /readiness");
   if (!alive) return text(503, "the loop has not moved for 30 s");
   const auto why = daemon.notReadyBecause();

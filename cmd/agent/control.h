@@ -5,8 +5,9 @@
 
 namespace margay::agent {
 
-/// The control socket: GET /v1/status, plan, config, wait, explain, inspect/{endpoints,sets,policies,groups}.
-/// Runs on a thread of the server; asks the loop for copies and renders them here.
+/// The control socket: GET /v1/status, plan, config, wait, explain,
+/// inspect/{endpoints,sets,policies,groups}. Runs on a thread of the server; asks the loop for
+/// copies and renders them here.
 api::HttpResponse answerControl(Daemon& daemon, const api::HttpRequest& request);
 
 /// GET /liveness and /readiness: 200 or 503, with a line that says why.

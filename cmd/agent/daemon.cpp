@@ -27,14 +27,18 @@ api::FileSourceOptions fileOptions(const controllers::NodeOptions& options) {
 
 }  // namespace
 
-Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, controllers::NodeOptions options, api::Parameters parameters)
+Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel,
+               controllers::NodeOptions options, api::Parameters parameters)
     : settings_(settings),
       parameters_(std::move(parameters)),
       metrics_(std::string(kVersion)),
       kernel_(std::move(kernel)),
       controller_(settings.nodeName, std::move(options)),
-      loop_(clock_, {}, {.compute = [this](TimePoint now) { compute(now); }, .afterPass = [this](const reconcile::PassReport& report) { afterPass(report); }}) {
-  sources_.push_back(std::make_unique<api::FileSource>(settings_.dataDir, mailbox_, fileOptions(controller_.options())));
+      loop_(clock_, {},
+            {.compute = [this](TimePoint now) { compute(now); },
+             .afterPass = [this](const reconcile::PassReport& report) { afterPass(report); }}) {
+  sources_.push_back(std::make_unique<api::FileSource>(settings_.dataDir, mailbox_,
+                                                       fileOptions(controller_.options())));
   for (const auto& source : sources_) states_[source->name()];
   for (auto* table : kernel_->tables()) loop_.add(*table);
 }
@@ -54,10 +58,13 @@ Result<void> Daemon::run() {
   if (signals < 0) return Fail(systemError(errno, "signalfd"));
   if (auto watched = loop_.watch(signals, [this] { loop_.stop(); }); !watched) return watched;
   if (auto watched = loop_.watch(mailbox_.fd(), [this] { takeMail(); }); !watched) return watched;
-  if (auto watched = loop_.watch(kernel_->monitor().fd(), [this] { takeNetworkEvents(); }); !watched) return watched;
+  if (auto watched = loop_.watch(kernel_->monitor().fd(), [this] { takeNetworkEvents(); });
+      !watched)
+    return watched;
   if (auto served = serve(); !served) return served;
   for (auto& source : sources_) source->start();
-  log::info("margay-node started", {{"version", kVersion}, {"node", settings_.nodeName}, {"data", settings_.dataDir}});
+  log::info("margay-node started",
+            {{"version", kVersion}, {"node", settings_.nodeName}, {"data", settings_.dataDir}});
   auto ended = loop_.run();
   close(signals);
   log::info("margay-node stops; the kernel stays as it is");
@@ -65,17 +72,23 @@ Result<void> Daemon::run() {
 }
 
 Result<void> Daemon::serve() {
-  auto control = api::HttpServer::onUnix(settings_.runDir + "/margay.sock", [this](const api::HttpRequest& request) { return answerControl(*this, request); });
+  auto control = api::HttpServer::onUnix(
+      settings_.runDir + "/margay.sock",
+      [this](const api::HttpRequest& request) { return answerControl(*this, request); });
   if (!control) return Fail(control.error());
   control_ = std::move(*control);
   if (parameters_.flag("HealthEnabled")) {
-    auto health = api::HttpServer::onTcp(parameters_.text("HealthHost"), static_cast<std::uint16_t>(parameters_.integer("HealthPort")),
-                                         [this](const api::HttpRequest& request) { return answerHealth(*this, request); });
-    if (!health) return Fail(withContext(health.error(), "health (FELIX_HEALTHHOST, FELIX_HEALTHPORT)"));
+    auto health = api::HttpServer::onTcp(
+        parameters_.text("HealthHost"),
+        static_cast<std::uint16_t>(parameters_.integer("HealthPort")),
+        [this](const api::HttpRequest& request) { return answerHealth(*this, request); });
+    if (!health)
+      return Fail(withContext(health.error(), "health (FELIX_HEALTHHOST, FELIX_HEALTHPORT)"));
     health_ = std::move(*health);
   }
   if (!parameters_.flag("PrometheusMetricsEnabled")) return {};
-  return metrics_.expose(parameters_.text("PrometheusMetricsHost"), static_cast<std::uint16_t>(parameters_.integer("PrometheusMetricsPort")));
+  return metrics_.expose(parameters_.text("PrometheusMetricsHost"),
+                         static_cast<std::uint16_t>(parameters_.integer("PrometheusMetricsPort")));
 }
 
 Result<void> Daemon::listOnce() {
@@ -85,7 +98,8 @@ Result<void> Daemon::listOnce() {
     if (poll(&entry, 1, -1) < 0 && errno != EINTR) return Fail(systemError(errno, "poll"));
     takeMail();
     for (const auto& [name, state] : states_) {
-      if (!state.synced && !state.error.empty()) return fail(Errc::Invalid, "source " + name + ": " + state.error);
+      if (!state.synced && !state.error.empty())
+        return fail(Errc::Invalid, "source " + name + ": " + state.error);
     }
   }
   return {};
@@ -123,14 +137,17 @@ reconcile::OnceSummary Daemon::cleanUp() {
 }
 
 bool Daemon::allSynced() const {
-  return std::all_of(states_.begin(), states_.end(), [](const auto& entry) { return entry.second.synced; });
+  return std::all_of(states_.begin(), states_.end(),
+                     [](const auto& entry) { return entry.second.synced; });
 }
 
 void Daemon::takeMail() {
   auto batch = mailbox_.take();
-  if (batch.firstArrival && (!firstArrival_ || *batch.firstArrival < *firstArrival_)) firstArrival_ = batch.firstArrival;
+  if (batch.firstArrival && (!firstArrival_ || *batch.firstArrival < *firstArrival_))
+    firstArrival_ = batch.firstArrival;
   for (auto& [name, state] : batch.states) states_[name] = std::move(state);
-  // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's CIDRs.
+  // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's
+  // CIDRs.
   const auto isNode = [](const api::Update& update) { return update.key.kind == api::Kind::Node; };
   std::stable_partition(batch.updates.begin(), batch.updates.end(), isNode);
   bool parametersChanged = false;
@@ -139,7 +156,10 @@ void Daemon::takeMail() {
     if (update.key.kind != api::Kind::FelixConfiguration) continue;
     parametersChanged = true;
     felixConfigurations_.erase(update.key.name);
-    if (update.value) felixConfigurations_.emplace(update.key.name, *std::get<std::shared_ptr<const api::FelixConfiguration>>(*update.value));
+    if (update.value)
+      felixConfigurations_.emplace(
+          update.key.name,
+          *std::get<std::shared_ptr<const api::FelixConfiguration>>(*update.value));
   }
   if (parametersChanged) takeParameters();
   for (const auto barrier : batch.barriers) {
@@ -156,10 +176,12 @@ void Daemon::takeParameters() {
   };
   auto parameters = parametersOf(settings_, find("node." + settings_.nodeName), find("default"));
   if (parameters == parameters_) return;
-  auto options = nodeOptionsOf(parameters, settings_.networkingBackend, controller_.options().endpoints.defaultRpFilter,
+  auto options = nodeOptionsOf(parameters, settings_.networkingBackend,
+                               controller_.options().endpoints.defaultRpFilter,
                                controller_.options().families.size() > 1);
   if (!options) {
-    log::error("parameters from FelixConfiguration cannot be used; the old ones stay in force", {{"why", options.error().what}});
+    log::error("parameters from FelixConfiguration cannot be used; the old ones stay in force",
+               {{"why", options.error().what}});
     return;
   }
   log::info("parameters changed");
@@ -167,8 +189,8 @@ void Daemon::takeParameters() {
   controller_.setOptions(std::move(*options));
 }
 
-/// The kernel also tells of our own changes: those need no list at once. A foreign change that hides among
-/// them is found a moment later.
+/// The kernel also tells of our own changes: those need no list at once. A foreign change that
+/// hides among them is found a moment later.
 void Daemon::listAgain(reconcile::Table& table, Echo& echo) {
   const auto changes = table.status().changes.total();
   if (std::exchange(echo.changes, changes) == changes) {
@@ -196,7 +218,8 @@ void Daemon::takeLinks() {
   auto links = kernel_->links().list();
   auto addresses = kernel_->links().addresses();
   if (!links || !addresses) {
-    log::warn("cannot list interfaces", {{"error", links ? addresses.error().what : links.error().what}});
+    log::warn("cannot list interfaces",
+              {{"error", links ? addresses.error().what : links.error().what}});
     return;
   }
   linksDirty_ = false;
@@ -237,7 +260,8 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
   if (moreToFlush_) {
     loop_.poke();
   } else if (left == 0 && nextCollect) {
-    // Groups that nobody needs go in a pass of their own, after the one that moved their members away.
+    // Groups that nobody needs go in a pass of their own, after the one that moved their members
+    // away.
     if (*nextCollect <= clock_.now()) {
       collecting_ = true;
       loop_.poke();
@@ -264,7 +288,9 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
 
 void Daemon::settleReadiness() {
   std::string why;
-  const bool ipvs = std::any_of(settings_.warnings.begin(), settings_.warnings.end(), [](const auto& warning) { return warning.starts_with("kube-proxy runs in IPVS"); });
+  const bool ipvs = std::any_of(
+      settings_.warnings.begin(), settings_.warnings.end(),
+      [](const auto& warning) { return warning.starts_with("kube-proxy runs in IPVS"); });
   if (ipvs) why = "kube-proxy runs in IPVS mode";
   const std::lock_guard lock(readyMutex_);
   if (!why.empty()) {
@@ -274,7 +300,9 @@ void Daemon::settleReadiness() {
     notReadyBecause_.clear();
     log::info("ready", {{"endpoints", controller_.engine().counts().localEndpoints}});
   } else if (!notReadyBecause_.empty()) {
-    notReadyBecause_ = "the kernel has not converged on the first list yet: see the tables' errors in margayctl status";
+    notReadyBecause_ =
+        "the kernel has not converged on the first list yet: see the tables' errors in margayctl "
+        "status";
   }
 }
 
@@ -289,7 +317,8 @@ void Daemon::report(const reconcile::PassReport& pass) {
   for (const auto& [name, state] : states_) {
     metrics_.sourceConnected(name, state.connected);
     metrics_.sourceResyncs(name, state.resyncs);
-    for (const auto& [kind, total] : state.events) metrics_.sourceEvents(name, api::kindText(kind), total);
+    for (const auto& [kind, total] : state.events)
+      metrics_.sourceEvents(name, api::kindText(kind), total);
   }
   std::map<std::string, std::size_t> invalid;
   for (const auto& kind : invalidKinds_) invalid[kind] = 0;
@@ -297,14 +326,17 @@ void Daemon::report(const reconcile::PassReport& pass) {
     for (const auto& object : state.invalid) ++invalid[std::string(api::kindText(object.kind))];
   }
   for (const auto& problem : controller_.problems()) {
-    if (problem.severity == controllers::EndpointProblem::Severity::Error) ++invalid[std::string(api::kindText(problem.endpoint.kind))];
+    if (problem.severity == controllers::EndpointProblem::Severity::Error)
+      ++invalid[std::string(api::kindText(problem.endpoint.kind))];
   }
   for (const auto& [kind, count] : invalid) {
     invalidKinds_.insert(kind);
     metrics_.invalidObjects(kind, count);
   }
   if (pass.changed > 0) {
-    log::info("converged", {{"changed", pass.changed}, {"failed", pass.failed}, {"ms", std::chrono::duration<double, std::milli>(pass.took).count()}});
+    log::info("converged", {{"changed", pass.changed},
+                            {"failed", pass.failed},
+                            {"ms", std::chrono::duration<double, std::milli>(pass.took).count()}});
   }
 }
 
@@ -339,13 +371,18 @@ Daemon::WaitResult Daemon::waitConverged(std::chrono::milliseconds timeout) {
     std::erase(waiters_, waiter);
     std::vector<std::string> out;
     for (const auto& [name, state] : states_) {
-      if (!state.synced || !state.connected) out.push_back("source " + name + ": " + (state.error.empty() ? "has not listed yet" : state.error));
+      if (!state.synced || !state.connected)
+        out.push_back("source " + name + ": " +
+                      (state.error.empty() ? "has not listed yet" : state.error));
     }
     for (const auto* table : kernel_->tables()) {
       const auto status = table->status();
       if (status.pending == 0) continue;
       auto line = status.name + ": " + std::to_string(status.pending) + " changes are pending";
-      if (status.lastError) line += "; last error: " + status.lastError->key.substr(0, status.lastError->key.find('\n')) + ": " + status.lastError->error.what;
+      if (status.lastError)
+        line +=
+            "; last error: " + status.lastError->key.substr(0, status.lastError->key.find('\n')) +
+            ": " + status.lastError->error.what;
       out.push_back(std::move(line));
     }
     if (!waiter->listed) out.emplace_back("a source has not listed again yet");

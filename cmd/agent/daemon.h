@@ -22,11 +22,12 @@
 
 namespace margay::agent {
 
-/// The loop thread's state: what the sources said, the node's controller, the kernel's tables. Functions
-/// belong to the thread that runs the loop, except `ask`, `relist` and those of health.
+/// The loop thread's state: what the sources said, the node's controller, the kernel's tables.
+/// Functions belong to the thread that runs the loop, except `ask`, `relist` and those of health.
 class Daemon {
  public:
-  Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, controllers::NodeOptions options, api::Parameters parameters);
+  Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, controllers::NodeOptions options,
+         api::Parameters parameters);
   ~Daemon();
 
   /// Serves until SIGTERM or SIGINT.
@@ -38,15 +39,16 @@ class Daemon {
   std::vector<TablePlan> plan();
   reconcile::OnceSummary cleanUp();
 
-  /// Any thread: runs `question` on the loop's thread between two passes and returns its answer. No value if
-  /// the loop has ended or does not come to it in time.
+  /// Any thread: runs `question` on the loop's thread between two passes and returns its answer. No
+  /// value if the loop has ended or does not come to it in time.
   template <class Answer>
   std::optional<Answer> ask(std::function<Answer()> question);
   struct WaitResult {
     bool done = false;
     std::vector<std::string> missing;
   };
-  /// Any thread: every source lists again, and all that was in them comes into the kernel, or the time is over.
+  /// Any thread: every source lists again, and all that was in them comes into the kernel, or the
+  /// time is over.
   WaitResult waitConverged(std::chrono::milliseconds timeout);
 
   /// Any thread: why the node is not ready; empty when it is.

@@ -15,27 +15,35 @@ Result<unsigned> number(const std::string& text, unsigned max, const std::string
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || error != std::errc{} || end != text.data() + text.size() || value > max) {
-    return fail(Errc::Invalid, option + ": '" + text + "' is not a number from 0 to " + std::to_string(max));
+    return fail(Errc::Invalid,
+                option + ": '" + text + "' is not a number from 0 to " + std::to_string(max));
   }
   return value;
 }
 
 Result<std::uint8_t> protocolNumber(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  static const std::map<std::string, std::uint8_t> kNames = {{"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmpv6", 58}, {"sctp", 132}, {"udplite", 136}};
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  static const std::map<std::string, std::uint8_t> kNames = {
+      {"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmpv6", 58}, {"sctp", 132}, {"udplite", 136}};
   if (const auto known = kNames.find(text); known != kNames.end()) return known->second;
   const auto value = number(text, 255, "--protocol");
-  if (!value) return fail(Errc::Invalid, "--protocol: '" + text + "' is not tcp, udp, sctp, icmp, icmpv6 or a number from 0 to 255");
+  if (!value)
+    return fail(
+        Errc::Invalid,
+        "--protocol: '" + text + "' is not tcp, udp, sctp, icmp, icmpv6 or a number from 0 to 255");
   return static_cast<std::uint8_t>(*value);
 }
 
 /// Addresses that an argument stands for: one, or all of the workload.
-Result<std::vector<Address>> addressesOf(const Objects& objects, const std::string& text, const std::string& option) {
+Result<std::vector<Address>> addressesOf(const Objects& objects, const std::string& text,
+                                         const std::string& option) {
   if (const auto address = Address::parse(text)) return std::vector<Address>{*address};
   const auto slash = text.find('/');
   const auto ns = slash == std::string::npos ? std::string("default") : text.substr(0, slash);
   auto name = slash == std::string::npos ? text : text.substr(slash + 1);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   std::vector<Address> out;
   for (const auto& [key, value] : objects) {
     const auto* endpoint = std::get_if<std::shared_ptr<const api::WorkloadEndpoint>>(&value);
@@ -43,12 +51,15 @@ Result<std::vector<Address>> addressesOf(const Objects& objects, const std::stri
     if ((*endpoint)->workload != name && (*endpoint)->name != name) continue;
     for (const auto& prefix : (*endpoint)->addresses) out.push_back(prefix.address);
   }
-  if (out.empty()) return fail(Errc::NotFound, option + ": there is no workload " + ns + '/' + name + " with an address; give namespace/name or an address");
+  if (out.empty())
+    return fail(Errc::NotFound, option + ": there is no workload " + ns + '/' + name +
+                                    " with an address; give namespace/name or an address");
   return out;
 }
 
 ordered_json stageJson(const controllers::Stage& stage) {
-  return {{"name", stage.name}, {"endpoint", stage.endpoint}, {"tier", stage.tier}, {"policy", stage.policy}, {"rule", stage.rule}, {"action", stage.action}};
+  return {{"name", stage.name},     {"endpoint", stage.endpoint}, {"tier", stage.tier},
+          {"policy", stage.policy}, {"rule", stage.rule},         {"action", stage.action}};
 }
 
 Result<controllers::Packet> packetOf(const ExplainQuery& query) {
@@ -57,7 +68,9 @@ Result<controllers::Packet> packetOf(const ExplainQuery& query) {
   if (!protocol) return Fail(protocol.error());
   packet.protocol = *protocol;
   packet.icmpType = packet.protocol == 58 ? 128 : 8;
-  for (auto [text, option, target] : {std::tuple{&query.port, "--port", &packet.destinationPort}, std::tuple{&query.sourcePort, "--source-port", &packet.sourcePort}}) {
+  for (auto [text, option, target] :
+       {std::tuple{&query.port, "--port", &packet.destinationPort},
+        std::tuple{&query.sourcePort, "--source-port", &packet.sourcePort}}) {
     if (text->empty()) continue;
     const auto value = number(*text, 65535, option);
     if (!value) return Fail(value.error());
@@ -66,7 +79,9 @@ Result<controllers::Packet> packetOf(const ExplainQuery& query) {
   if (query.icmpType.empty()) return packet;
   const auto slash = query.icmpType.find('/');
   const auto type = number(query.icmpType.substr(0, slash), 255, "--icmp-type");
-  const auto code = slash == std::string::npos ? Result<unsigned>(0U) : number(query.icmpType.substr(slash + 1), 255, "--icmp-type");
+  const auto code = slash == std::string::npos
+                        ? Result<unsigned>(0U)
+                        : number(query.icmpType.substr(slash + 1), 255, "--icmp-type");
   if (!type) return Fail(type.error());
   if (!code) return Fail(code.error());
   packet.icmpType = static_cast<std::uint8_t>(*type);
@@ -89,8 +104,12 @@ Result<ordered_json> explain(const Objects& objects, const ExplainQuery& query) 
       packet->source = source;
       packet->destination = destination;
       const auto got = controllers::verdict(objects, *packet);
-      ordered_json out = {{"verdict", got.allowed ? "Allow" : "Deny"}, {"from", source.str()}, {"to", destination.str()}, {"protocol", packet->protocol},
-                          {"port", packet->destinationPort}, {"stages", ordered_json::array()}};
+      ordered_json out = {{"verdict", got.allowed ? "Allow" : "Deny"},
+                          {"from", source.str()},
+                          {"to", destination.str()},
+                          {"protocol", packet->protocol},
+                          {"port", packet->destinationPort},
+                          {"stages", ordered_json::array()}};
       for (const auto& stage : got.stages) out["stages"].push_back(stageJson(stage));
       return out;
     }

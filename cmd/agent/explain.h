@@ -10,7 +10,7 @@
 namespace margay::agent {
 
 struct ExplainQuery {
-  std::string from;      ///< "namespace/name" of a workload, or an address
+  std::string from;  ///< "namespace/name" of a workload, or an address
   std::string to;
   std::string protocol;  ///< name or number
   std::string port;
@@ -18,8 +18,10 @@ struct ExplainQuery {
   std::string icmpType;  ///< "8" or "8/0"
 };
 
-/// {"verdict": "Allow" | "Deny", "from", "to", "protocol", "port", "stages": [...]}. `Errc::Invalid` names
-/// the argument that is wrong; `Errc::NotFound` the workload that is not known.
-Result<nlohmann::ordered_json> explain(const controllers::Objects& objects, const ExplainQuery& query);
+/// {"verdict": "Allow" | "Deny", "from", "to", "protocol", "port", "stages": [...]}.
+/// `Errc::Invalid` names the argument that is wrong; `Errc::NotFound` the workload that is not
+/// known.
+Result<nlohmann::ordered_json> explain(const controllers::Objects& objects,
+                                       const ExplainQuery& query);
 
 }  // namespace margay::agent

@@ -13,10 +13,14 @@ using controllers::SetKind;
 
 std::string protocolText(std::uint8_t protocol) {
   switch (protocol) {
-    case 6: return "tcp";
-    case 17: return "udp";
-    case 132: return "sctp";
-    default: return std::to_string(protocol);
+    case 6:
+      return "tcp";
+    case 17:
+      return "udp";
+    case 132:
+      return "sctp";
+    default:
+      return std::to_string(protocol);
   }
 }
 
@@ -30,7 +34,8 @@ std::vector<std::string> memberTexts(const controllers::Membership::View& set) {
   for (std::size_t i = 0; i < set.members.size(); ++i) {
     const auto& net = set.members[i].net;
     const bool lowHalf = net.length == 1 && net.address.bytes()[0] == 0;
-    if (lowHalf && i + 1 < set.members.size() && set.members[i + 1].net.length == 1 && set.members[i + 1].net.family() == net.family()) {
+    if (lowHalf && i + 1 < set.members.size() && set.members[i + 1].net.length == 1 &&
+        set.members[i + 1].net.family() == net.family()) {
       out.push_back(Prefix{net.address, 0}.str());
       ++i;
     } else {
@@ -40,9 +45,13 @@ std::vector<std::string> memberTexts(const controllers::Membership::View& set) {
   return out;
 }
 
-Json listJson(const std::vector<std::string>& list) { return list.empty() ? Json::array() : Json(list); }
+Json listJson(const std::vector<std::string>& list) {
+  return list.empty() ? Json::array() : Json(list);
+}
 
-std::string_view opText(Op op) { return op == Op::Add ? "add" : op == Op::Replace ? "replace" : "remove"; }
+std::string_view opText(Op op) {
+  return op == Op::Add ? "add" : op == Op::Replace ? "replace" : "remove";
+}
 
 std::string agoText(TimePoint then, TimePoint now) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
@@ -50,30 +59,39 @@ std::string agoText(TimePoint then, TimePoint now) {
 }
 
 Json tableJson(const reconcile::TableStatus& table, TimePoint now) {
-  Json out = {{"name", table.name}, {"desired", table.desired}, {"observed", table.observed}, {"pending", table.pending}, {"failing", table.failing}, {"drift", table.drift},
-              {"lastRepair", nullptr}, {"lastError", nullptr}};
+  Json out = {{"name", table.name},       {"desired", table.desired}, {"observed", table.observed},
+              {"pending", table.pending}, {"failing", table.failing}, {"drift", table.drift},
+              {"lastRepair", nullptr},    {"lastError", nullptr}};
   if (table.lastRepair) out["lastRepair"] = agoText(*table.lastRepair, now);
-  if (table.lastError && (table.pending > 0 || now - table.lastError->at < std::chrono::minutes(10))) {
+  if (table.lastError &&
+      (table.pending > 0 || now - table.lastError->at < std::chrono::minutes(10))) {
     const auto& error = *table.lastError;
-    out["lastError"] = (error.key.empty() ? "" : error.key.substr(0, error.key.find('\n')) + ": ") + error.error.what + " (" + agoText(error.at, now) + ')';
+    out["lastError"] = (error.key.empty() ? "" : error.key.substr(0, error.key.find('\n')) + ": ") +
+                       error.error.what + " (" + agoText(error.at, now) + ')';
   }
   return out;
 }
 
 Json invalidJson(const api::InvalidObject& object) {
-  return {{"kind", object.kindName}, {"namespace", object.ns}, {"name", object.name}, {"file", object.file}, {"document", object.document}, {"field", object.field}, {"reason", object.reason}};
+  return {{"kind", object.kindName}, {"namespace", object.ns},      {"name", object.name},
+          {"file", object.file},     {"document", object.document}, {"field", object.field},
+          {"reason", object.reason}};
 }
 
 }  // namespace
 
-Json endpointsJson(const std::vector<std::shared_ptr<const controllers::LocalEndpoint>>& endpoints) {
+Json endpointsJson(
+    const std::vector<std::shared_ptr<const controllers::LocalEndpoint>>& endpoints) {
   auto out = Json::array();
   for (const auto& local : endpoints) {
     const auto& endpoint = *local->endpoint;
     std::vector<std::string> addresses;
     for (const auto& address : endpoint.addresses) addresses.push_back(address.str());
     auto tiers = Json::array();
-    for (const auto& tier : local->tiers) tiers.push_back({{"name", tier.name}, {"ingress", listJson(tier.ingress)}, {"egress", listJson(tier.egress)}});
+    for (const auto& tier : local->tiers)
+      tiers.push_back({{"name", tier.name},
+                       {"ingress", listJson(tier.ingress)},
+                       {"egress", listJson(tier.egress)}});
     out.push_back({{"name", endpoint.name},
                    {"namespace", endpoint.ns.str()},
                    {"orchestrator", endpoint.orchestrator.str()},
@@ -97,8 +115,10 @@ Json setsJson(const std::vector<controllers::Membership::View>& sets) {
       entry["protocol"] = protocolText(set.id.protocol);
       entry["port"] = set.id.portName;
     }
-    if (set.id.kind == SetKind::Service || set.id.kind == SetKind::ServiceNoPort) entry["service"] = set.id.service.ns + '/' + set.id.service.name;
-    entry["kernel"] = {controllers::setName(set.id, Family::V4), controllers::setName(set.id, Family::V6)};
+    if (set.id.kind == SetKind::Service || set.id.kind == SetKind::ServiceNoPort)
+      entry["service"] = set.id.service.ns + '/' + set.id.service.name;
+    entry["kernel"] = {controllers::setName(set.id, Family::V4),
+                       controllers::setName(set.id, Family::V6)};
     out.push_back(std::move(entry));
   }
   return out;
@@ -108,7 +128,9 @@ Json policiesJson(const std::vector<controllers::PolicyView>& policies) {
   auto out = Json::array();
   for (const auto& view : policies) {
     const auto& policy = *view.policy;
-    Json entry = {{"name", view.name}, {"kind", api::kindText(view.key.kind)}, {"active", view.active}, {"tier", policy.tier}, {"order", nullptr}, {"selector", policy.selector},
+    Json entry = {{"name", view.name},        {"kind", api::kindText(view.key.kind)},
+                  {"active", view.active},    {"tier", policy.tier},
+                  {"order", nullptr},         {"selector", policy.selector},
                   {"ingress", Json::array()}, {"egress", Json::array()}};
     if (policy.order) entry["order"] = *policy.order;
     const auto spec = api::encodePolicy(policy)["spec"];
@@ -129,12 +151,16 @@ Json groupsJson(const std::vector<controllers::GroupView>& groups) {
       std::vector<std::string> names;
       for (const auto& list : tier.policies) names.push_back(list->label);
       policies.insert(policies.end(), names.begin(), names.end());
-      tiers.push_back({{"name", tier.name}, {"policies", listJson(names)}, {"defaultAction", tier.defaultAction == api::TierDefault::Deny ? "Deny" : "Pass"}});
+      tiers.push_back(
+          {{"name", tier.name},
+           {"policies", listJson(names)},
+           {"defaultAction", tier.defaultAction == api::TierDefault::Deny ? "Deny" : "Pass"}});
     }
     std::vector<std::string> members;
     for (const auto& member : view.members) members.push_back(member.ns.str() + '/' + member.name);
     out.push_back({{"chain", controllers::groupChainName(*view.group)},
-                   {"direction", view.group->direction == api::PolicyDirection::Ingress ? "ingress" : "egress"},
+                   {"direction",
+                    view.group->direction == api::PolicyDirection::Ingress ? "ingress" : "egress"},
                    {"hash", view.group->hash},
                    {"tiers", tiers},
                    {"policies", listJson(policies)},
@@ -146,43 +172,65 @@ Json groupsJson(const std::vector<controllers::GroupView>& groups) {
 
 Json configJson(const api::Parameters& parameters) {
   auto out = Json::array();
-  for (const auto& [name, value] : parameters.all()) out.push_back({{"name", name}, {"value", value.value}, {"origin", value.origin}});
+  for (const auto& [name, value] : parameters.all())
+    out.push_back({{"name", name}, {"value", value.value}, {"origin", value.origin}});
   return out;
 }
 
 Json planJson(const std::vector<TablePlan>& plans) {
   auto out = Json::array();
   for (const auto& plan : plans) {
-    for (const auto& change : plan.changes) out.push_back({{"table", plan.table}, {"op", opText(change.op)}, {"text", change.text}});
+    for (const auto& change : plan.changes)
+      out.push_back({{"table", plan.table}, {"op", opText(change.op)}, {"text", change.text}});
   }
   return out;
 }
 
 std::vector<api::InvalidObject> invalidObjects(const StatusView& view) {
   std::vector<api::InvalidObject> out;
-  for (const auto& [name, source] : view.sources) out.insert(out.end(), source.invalid.begin(), source.invalid.end());
+  for (const auto& [name, source] : view.sources)
+    out.insert(out.end(), source.invalid.begin(), source.invalid.end());
   for (const auto& problem : view.problems) {
     if (problem.severity != controllers::EndpointProblem::Severity::Error) continue;
-    out.push_back({problem.endpoint.kind, std::string(api::kindText(problem.endpoint.kind)), problem.endpoint.ns.str(), problem.endpoint.name, "", 0, "", problem.reason});
+    out.push_back({problem.endpoint.kind, std::string(api::kindText(problem.endpoint.kind)),
+                   problem.endpoint.ns.str(), problem.endpoint.name, "", 0, "", problem.reason});
   }
   return out;
 }
 
 Json statusJson(const StatusView& view) {
-  Json out = {{"node", view.nodeName}, {"version", kVersion}, {"ready", view.notReadyBecause.empty()}, {"notReadyBecause", view.notReadyBecause}, {"backend", view.backend},
-              {"sources", Json::array()}, {"tables", Json::array()}, {"endpoints", {{"local", view.counts.localEndpoints}, {"cluster", view.counts.clusterEndpoints}}},
-              {"policies", {{"active", view.counts.activePolicies}, {"all", view.counts.policies}}}, {"invalidObjects", Json::array()}, {"warnings", Json::array()}};
+  Json out = {{"node", view.nodeName},
+              {"version", kVersion},
+              {"ready", view.notReadyBecause.empty()},
+              {"notReadyBecause", view.notReadyBecause},
+              {"backend", view.backend},
+              {"sources", Json::array()},
+              {"tables", Json::array()},
+              {"endpoints",
+               {{"local", view.counts.localEndpoints}, {"cluster", view.counts.clusterEndpoints}}},
+              {"policies", {{"active", view.counts.activePolicies}, {"all", view.counts.policies}}},
+              {"invalidObjects", Json::array()},
+              {"warnings", Json::array()}};
   for (const auto& [name, source] : view.sources) {
-    out["sources"].push_back({{"name", name}, {"connected", source.connected}, {"synced", source.synced}, {"error", source.error}, {"resyncs", source.resyncs}});
+    out["sources"].push_back({{"name", name},
+                              {"connected", source.connected},
+                              {"synced", source.synced},
+                              {"error", source.error},
+                              {"resyncs", source.resyncs}});
     for (const auto& warning : source.warnings) out["warnings"].push_back(warning);
   }
   for (const auto& table : view.tables) out["tables"].push_back(tableJson(table, view.now));
-  for (const auto& object : invalidObjects(view)) out["invalidObjects"].push_back(invalidJson(object));
+  for (const auto& object : invalidObjects(view))
+    out["invalidObjects"].push_back(invalidJson(object));
   for (const auto& problem : view.problems) {
-    if (problem.severity == controllers::EndpointProblem::Severity::Warning) out["warnings"].push_back(problem.endpoint.str() + ": " + problem.reason);
+    if (problem.severity == controllers::EndpointProblem::Severity::Warning)
+      out["warnings"].push_back(problem.endpoint.str() + ": " + problem.reason);
   }
-  for (const auto& skipped : view.skippedRoutes) out["warnings"].push_back("no route for " + skipped.name + ": " + skipped.reason);
-  for (const auto& problem : view.parameterProblems) out["warnings"].push_back("parameter " + problem.name + " from " + problem.origin + ": " + problem.reason);
+  for (const auto& skipped : view.skippedRoutes)
+    out["warnings"].push_back("no route for " + skipped.name + ": " + skipped.reason);
+  for (const auto& problem : view.parameterProblems)
+    out["warnings"].push_back("parameter " + problem.name + " from " + problem.origin + ": " +
+                              problem.reason);
   for (const auto& warning : view.warnings) out["warnings"].push_back(warning);
   return out;
 }

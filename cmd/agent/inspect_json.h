@@ -9,12 +9,14 @@
 #include "controllers/node/node_controller.h"
 #include "reconcile/table.h"
 
-/// What `margayctl inspect`, `plan`, `config` and `status` print. The fields are an interface: scripts read them.
+/// What `margayctl inspect`, `plan`, `config` and `status` print. The fields are an interface:
+/// scripts read them.
 namespace margay::agent {
 
 using Json = nlohmann::ordered_json;
 
-[[nodiscard]] Json endpointsJson(const std::vector<std::shared_ptr<const controllers::LocalEndpoint>>& endpoints);
+[[nodiscard]] Json endpointsJson(
+    const std::vector<std::shared_ptr<const controllers::LocalEndpoint>>& endpoints);
 [[nodiscard]] Json setsJson(const std::vector<controllers::Membership::View>& sets);
 [[nodiscard]] Json policiesJson(const std::vector<controllers::PolicyView>& policies);
 [[nodiscard]] Json groupsJson(const std::vector<controllers::GroupView>& groups);

@@ -7,12 +7,12 @@
 #include "dataplane/ipset_driver.h"
 #include "dataplane/ipset_probe.h"
 #include "dataplane/iptables_driver.h"
-#include "dataplane/xtables_info.h"
 #include "dataplane/link_driver.h"
 #include "dataplane/neighbour_driver.h"
 #include "dataplane/network_monitor.h"
 #include "dataplane/route_driver.h"
 #include "dataplane/sysctl_driver.h"
+#include "dataplane/xtables_info.h"
 
 namespace margay::agent {
 namespace {
@@ -34,7 +34,8 @@ std::string routeText(const Route& route) {
 }
 
 /// Metrics know fewer names than there are tables: all legacy tables are "iptables".
-std::string_view metricName(const reconcile::Table& table, std::size_t ruleTables, std::size_t place) {
+std::string_view metricName(const reconcile::Table& table, std::size_t ruleTables,
+                            std::size_t place) {
   return place < ruleTables ? std::string_view("iptables") : std::string_view(table.name());
 }
 
@@ -79,22 +80,33 @@ Result<void> Kernel::openDrivers() {
 void Kernel::makeTables() {
   const auto& options = options_.tables;
   purge_ = std::make_unique<FlowPurge>(*conntrack_, jitter_);
-  sets_ = std::make_unique<SetTableAdapter>(*setDriver_, [this](const Address& address) { purge_->add(address); }, options, jitter_);
+  sets_ = std::make_unique<SetTableAdapter>(
+      *setDriver_, [this](const Address& address) { purge_->add(address); }, options, jitter_);
   for (const auto family : options_.families) {
-    for (const auto table : kTables) rules_.push_back(std::make_unique<RuleTableAdapter>(*ruleDriver_, dataplane::TableId{family, table}, options, jitter_));
+    for (const auto table : kTables)
+      rules_.push_back(std::make_unique<RuleTableAdapter>(
+          *ruleDriver_, dataplane::TableId{family, table}, options, jitter_));
   }
-  sysctls_ = std::make_unique<SysctlTableAdapter>(*sysctlDriver_, options_.sysctlJournal, options, jitter_);
+  sysctls_ = std::make_unique<SysctlTableAdapter>(*sysctlDriver_, options_.sysctlJournal, options,
+                                                  jitter_);
 
   reconcile::KeyedDriver<dataplane::NeighbourKey, dataplane::Neighbour> neighbours;
   neighbours.list = [this] { return neighbourDriver_->list(options_.interfacePrefixes); };
-  neighbours.apply = [this](auto changes) { return neighbourDriver_->apply(reconcile::valueChanges(changes)); };
+  neighbours.apply = [this](auto changes) {
+    return neighbourDriver_->apply(reconcile::valueChanges(changes));
+  };
   neighbours.phaseOf = [](Op, const auto&, const auto&) { return kHost; };
-  neighbours.describe = [](const auto& key, const auto& value) { return key.address.str() + " lladdr " + dataplane::formatMac(value.mac) + " dev " + key.device; };
-  neighbours_ = std::make_unique<NeighbourTable>("neighbour", std::move(neighbours), options, jitter_);
+  neighbours.describe = [](const auto& key, const auto& value) {
+    return key.address.str() + " lladdr " + dataplane::formatMac(value.mac) + " dev " + key.device;
+  };
+  neighbours_ =
+      std::make_unique<NeighbourTable>("neighbour", std::move(neighbours), options, jitter_);
 
   reconcile::KeyedDriver<RouteKey, Route> routes;
   routes.list = [this] { return routeDriver_->list(); };
-  routes.apply = [this](auto changes) { return routeDriver_->apply(reconcile::valueChanges(changes)); };
+  routes.apply = [this](auto changes) {
+    return routeDriver_->apply(reconcile::valueChanges(changes));
+  };
   routes.phaseOf = [](Op op, const RouteKey&, const Route& route) {
     return op == Op::Remove && !route.gateway ? kLeave : kHost;
   };
@@ -140,7 +152,8 @@ void Kernel::report(metrics::Metrics& metrics) {
     const auto name = metricName(*all_[place], rules_.size(), place);
     auto& before = reported_[place];
     metrics.drift(name, status.drift - before.drift);
-    for (auto errors = before.errors; errors < status.errors; ++errors) metrics.reconcileError(name);
+    for (auto errors = before.errors; errors < status.errors; ++errors)
+      metrics.reconcileError(name);
     if (place < rules_.size()) {
       const auto commits = rules_[place]->commits();
       metrics.changes(name, "commit", commits - before.commits);

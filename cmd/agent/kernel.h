@@ -29,7 +29,8 @@ struct NeighbourKeyHash {
 class Kernel {
  public:
   using RouteTable = reconcile::KeyedTable<dataplane::RouteKey, dataplane::Route, RouteKeyHash>;
-  using NeighbourTable = reconcile::KeyedTable<dataplane::NeighbourKey, dataplane::Neighbour, NeighbourKeyHash>;
+  using NeighbourTable =
+      reconcile::KeyedTable<dataplane::NeighbourKey, dataplane::Neighbour, NeighbourKeyHash>;
 
   struct Options {
     std::vector<Family> families;
@@ -37,11 +38,12 @@ class Kernel {
     std::string sysctlJournal;  ///< empty: none is kept
     reconcile::TableOptions tables;
   };
-  /// Opens the drivers in the network namespace of the calling thread. Errors say what the kernel lacks.
+  /// Opens the drivers in the network namespace of the calling thread. Errors say what the kernel
+  /// lacks.
   static Result<std::unique_ptr<Kernel>> open(Options options);
 
-  /// Takes over what changed in what should be. An error names a rule that no kernel could hold: the tables
-  /// before it have been taken over, the others stay as they were.
+  /// Takes over what changed in what should be. An error names a rule that no kernel could hold:
+  /// the tables before it have been taken over, the others stay as they were.
   Result<void> apply(const controllers::DesiredChange& change);
 
   [[nodiscard]] const std::vector<reconcile::Table*>& tables() const { return all_; }

@@ -21,11 +21,15 @@ controllers::HostAction hostAction(const std::string& text) {
   return text == "RETURN" ? controllers::HostAction::Return : controllers::HostAction::Drop;
 }
 
-controllers::Encapsulation encapsulation(bool allowed) { return allowed ? controllers::Encapsulation::Allow : controllers::Encapsulation::Drop; }
+controllers::Encapsulation encapsulation(bool allowed) {
+  return allowed ? controllers::Encapsulation::Allow : controllers::Encapsulation::Drop;
+}
 
 }  // namespace
 
-Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters, const std::string& networkingBackend, const std::string& defaultRpFilter, bool kernelHasIpv6) {
+Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters,
+                                  const std::string& networkingBackend,
+                                  const std::string& defaultRpFilter, bool kernelHasIpv6) {
   NodeOptions out;
   const bool six = parameters.flag("Ipv6Support") && kernelHasIpv6;
   if (!six) out.families = {Family::V4};
@@ -34,20 +38,34 @@ Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters, const std::
   if (!marks) return Fail(withContext(marks.error(), "FELIX_IPTABLESMARKMASK"));
   auto& statics = out.statics;
   statics.rules.marks = *marks;
-  statics.rules.deny = parameters.text("IptablesFilterDenyAction") == "REJECT" ? controllers::DenyAction::Reject : controllers::DenyAction::Drop;
+  statics.rules.deny = parameters.text("IptablesFilterDenyAction") == "REJECT"
+                           ? controllers::DenyAction::Reject
+                           : controllers::DenyAction::Drop;
   statics.rules.logPrefix = parameters.text("LogPrefix");
-  statics.rules.logRateLimit = controllers::parseRateLimit(parameters.text("LogActionRateLimit"), static_cast<std::uint32_t>(parameters.integer("LogActionRateLimitBurst")));
-  if (auto prefixes = parameters.list("InterfacePrefix"); !prefixes.empty()) statics.interfacePrefixes = std::move(prefixes);
+  statics.rules.logRateLimit = controllers::parseRateLimit(
+      parameters.text("LogActionRateLimit"),
+      static_cast<std::uint32_t>(parameters.integer("LogActionRateLimitBurst")));
+  if (auto prefixes = parameters.list("InterfacePrefix"); !prefixes.empty())
+    statics.interfacePrefixes = std::move(prefixes);
   statics.endpointToHost = hostAction(parameters.text("DefaultEndpointToHostAction"));
-  statics.allow = parameters.text("IptablesFilterAllowAction") == "RETURN" ? controllers::AllowAction::Return : controllers::AllowAction::Accept;
-  statics.invalid = parameters.flag("DisableConntrackInvalidCheck") ? controllers::InvalidPackets::Ignore : controllers::InvalidPackets::Drop;
+  statics.allow = parameters.text("IptablesFilterAllowAction") == "RETURN"
+                      ? controllers::AllowAction::Return
+                      : controllers::AllowAction::Accept;
+  statics.invalid = parameters.flag("DisableConntrackInvalidCheck")
+                        ? controllers::InvalidPackets::Ignore
+                        : controllers::InvalidPackets::Drop;
   statics.ipip = encapsulation(parameters.flag("AllowIPIPPacketsFromWorkloads"));
   statics.vxlan = encapsulation(parameters.flag("AllowVXLANPacketsFromWorkloads"));
-  if (const auto port = static_cast<std::uint16_t>(parameters.integer("VXLANPort")); port != 4789 && port != 8472) statics.vxlanPorts.push_back(port);
-  statics.insert = parameters.text("ChainInsertMode") == "append" ? dataplane::Position::Last : dataplane::Position::First;
+  if (const auto port = static_cast<std::uint16_t>(parameters.integer("VXLANPort"));
+      port != 4789 && port != 8472)
+    statics.vxlanPorts.push_back(port);
+  statics.insert = parameters.text("ChainInsertMode") == "append" ? dataplane::Position::Last
+                                                                  : dataplane::Position::First;
 
-  out.endpoints.metricV4 = static_cast<std::uint32_t>(parameters.integer("IPv4NormalRoutePriority"));
-  out.endpoints.metricV6 = static_cast<std::uint32_t>(parameters.integer("IPv6NormalRoutePriority"));
+  out.endpoints.metricV4 =
+      static_cast<std::uint32_t>(parameters.integer("IPv4NormalRoutePriority"));
+  out.endpoints.metricV6 =
+      static_cast<std::uint32_t>(parameters.integer("IPv6NormalRoutePriority"));
   out.endpoints.sourceV4 = Address::parse(parameters.text("DeviceRouteSourceAddress"));
   out.endpoints.sourceV6 = Address::parse(parameters.text("DeviceRouteSourceAddressIPv6"));
   out.endpoints.defaultRpFilter = defaultRpFilter;
@@ -55,7 +73,9 @@ Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters, const std::
 
   out.nat.address = Address::parse(parameters.text("NATOutgoingAddress"));
   out.nat.ports = portRange(parameters.text("NATPortRange"));
-  out.nat.exclusions = parameters.text("NATOutgoingExclusions") == "IPPoolsAndHostIPs" ? controllers::NatExclusions::PoolsAndHosts : controllers::NatExclusions::Pools;
+  out.nat.exclusions = parameters.text("NATOutgoingExclusions") == "IPPoolsAndHostIPs"
+                           ? controllers::NatExclusions::PoolsAndHosts
+                           : controllers::NatExclusions::Pools;
   out.nat.outInterface = parameters.text("IptablesNATOutgoingInterfaceFilter");
 
   out.maxSetElements = static_cast<std::uint32_t>(parameters.integer("MaxIpsetSize"));

@@ -13,11 +13,13 @@ using dataplane::Position;
 
 constexpr std::string_view kFirst = " (first)";
 constexpr std::string_view kLast = " (last)";
-constexpr BaseChain kBaseChains[] = {BaseChain::Prerouting, BaseChain::Input, BaseChain::Forward, BaseChain::Output, BaseChain::Postrouting};
+constexpr BaseChain kBaseChains[] = {BaseChain::Prerouting, BaseChain::Input, BaseChain::Forward,
+                                     BaseChain::Output, BaseChain::Postrouting};
 
 /// "FORWARD (first)": no chain of ours has such a name.
 std::string keyOf(const HookKey& hook) {
-  return std::string(dataplane::baseChainText(hook.first)) + std::string(hook.second == Position::First ? kFirst : kLast);
+  return std::string(dataplane::baseChainText(hook.first)) +
+         std::string(hook.second == Position::First ? kFirst : kLast);
 }
 
 std::optional<HookKey> hookOf(const std::string& key) {
@@ -41,7 +43,9 @@ reconcile::Fingerprint numberOf(const dataplane::TableFingerprint& fingerprint) 
 
 }  // namespace
 
-RuleTableAdapter::RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::TableId id, const reconcile::TableOptions& options, reconcile::Jitter& jitter)
+RuleTableAdapter::RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::TableId id,
+                                   const reconcile::TableOptions& options,
+                                   reconcile::Jitter& jitter)
     : driver_(driver), id_(id) {
   reconcile::KeyedDriver<std::string, RuleContent> functions;
   functions.list = [this] { return list(); };
@@ -49,7 +53,8 @@ RuleTableAdapter::RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::Tab
   functions.phaseOf = [](Op, const std::string&, const RuleContent&) { return kRules; };
   functions.describe = [this](const std::string& key, const RuleContent& content) {
     std::string out = key;
-    for (std::size_t i = 0; content.rules && i < content.rules->size(); ++i) out += "\n    " + dataplane::ruleText((*content.rules)[i], id_.family);
+    for (std::size_t i = 0; content.rules && i < content.rules->size(); ++i)
+      out += "\n    " + dataplane::ruleText((*content.rules)[i], id_.family);
     return out;
   };
   functions.fingerprint = [this]() -> Result<reconcile::Fingerprint> {
@@ -69,8 +74,10 @@ Result<RuleContent> RuleTableAdapter::contentOf(const dataplane::ChainRules& rul
 Result<void> RuleTableAdapter::setDesired(const dataplane::RuleTable& desired) {
   std::map<std::string, dataplane::ChainRules> wanted(desired.chains.begin(), desired.chains.end());
   std::map<std::string, std::vector<dataplane::Rule>> hooks;
-  for (const auto& hook : desired.hooks) hooks[keyOf({hook.chain, hook.position})].push_back(hook.rule);
-  for (auto& [key, rules] : hooks) wanted[key] = std::make_shared<const std::vector<dataplane::Rule>>(std::move(rules));
+  for (const auto& hook : desired.hooks)
+    hooks[keyOf({hook.chain, hook.position})].push_back(hook.rule);
+  for (auto& [key, rules] : hooks)
+    wanted[key] = std::make_shared<const std::vector<dataplane::Rule>>(std::move(rules));
   for (const auto& [key, rules] : current_) {
     if (!wanted.contains(key)) table_->removeDesired(key);
   }
@@ -90,12 +97,15 @@ Result<std::map<std::string, RuleContent>> RuleTableAdapter::list() {
   if (!observed) return Fail(observed.error());
   expected_ = observed->fingerprint;
   std::map<std::string, RuleContent> out;
-  for (auto& [name, digests] : observed->chains) out.emplace(name, RuleContent{std::move(digests), true, nullptr});
-  for (auto& [hook, content] : observed->hooks) out.emplace(keyOf(hook), RuleContent{std::move(content.rules), content.inPlace, nullptr});
+  for (auto& [name, digests] : observed->chains)
+    out.emplace(name, RuleContent{std::move(digests), true, nullptr});
+  for (auto& [hook, content] : observed->hooks)
+    out.emplace(keyOf(hook), RuleContent{std::move(content.rules), content.inPlace, nullptr});
   return out;
 }
 
-std::vector<Result<void>> RuleTableAdapter::apply(std::span<const reconcile::KeyedChange<std::string, RuleContent>> changes) {
+std::vector<Result<void>> RuleTableAdapter::apply(
+    std::span<const reconcile::KeyedChange<std::string, RuleContent>> changes) {
   dataplane::TableEdit edit;
   for (const auto& change : changes) {
     if (const auto hook = hookOf(*change.key)) {

@@ -9,14 +9,17 @@
 #include "dataplane/drivers.h"
 #include "reconcile/keyed_table.h"
 
-/// The legacy tables as keyed tables: a key is a chain of ours, or our rules in one place of a base chain.
+/// The legacy tables as keyed tables: a key is a chain of ours, or our rules in one place of a base
+/// chain.
 namespace margay::agent {
 
 struct RuleContent {
   std::vector<dataplane::RuleDigest> digests;
-  bool inPlace = true;              ///< a hook that foreign rules have not displaced
-  dataplane::ChainRules rules;      ///< null in what was read from the kernel
-  bool operator==(const RuleContent& other) const { return digests == other.digests && inPlace == other.inPlace; }
+  bool inPlace = true;          ///< a hook that foreign rules have not displaced
+  dataplane::ChainRules rules;  ///< null in what was read from the kernel
+  bool operator==(const RuleContent& other) const {
+    return digests == other.digests && inPlace == other.inPlace;
+  }
 };
 
 /// One kernel table. All changes of a pass are one commit.
@@ -24,10 +27,11 @@ class RuleTableAdapter {
  public:
   using Table = reconcile::KeyedTable<std::string, RuleContent>;
 
-  RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::TableId id, const reconcile::TableOptions& options, reconcile::Jitter& jitter);
+  RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::TableId id,
+                   const reconcile::TableOptions& options, reconcile::Jitter& jitter);
 
-  /// Everything that should be in the table. Chains whose rules are the same object as before cost a
-  /// pointer comparison.
+  /// Everything that should be in the table. Chains whose rules are the same object as before cost
+  /// a pointer comparison.
   Result<void> setDesired(const dataplane::RuleTable& desired);
   [[nodiscard]] Table& table() { return *table_; }
   [[nodiscard]] const Table& table() const { return *table_; }
@@ -37,7 +41,8 @@ class RuleTableAdapter {
  private:
   Result<RuleContent> contentOf(const dataplane::ChainRules& rules);
   Result<std::map<std::string, RuleContent>> list();
-  std::vector<Result<void>> apply(std::span<const reconcile::KeyedChange<std::string, RuleContent>> changes);
+  std::vector<Result<void>> apply(
+      std::span<const reconcile::KeyedChange<std::string, RuleContent>> changes);
 
   dataplane::RuleDriver& driver_;
   dataplane::TableId id_;

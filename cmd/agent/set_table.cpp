@@ -11,31 +11,45 @@ using dataplane::SetSpec;
 using dataplane::SetType;
 using reconcile::GroupStep;
 
-bool isLocal(const SetName& name) { return name == "mgy4-local" || name == "mgy6-local"; }
+bool isLocal(const SetName& name) {
+  return name == "mgy4-local" || name == "mgy6-local";
+}
 
 /// "mgy4-gi-HASH", "mgy6-go-HASH"; the other sets of (address, interface) are buckets.
-bool isGroup(const SetName& name) { return name.size() > 8 && (name.substr(4, 4) == "-gi-" || name.substr(4, 4) == "-go-"); }
+bool isGroup(const SetName& name) {
+  return name.size() > 8 && (name.substr(4, 4) == "-gi-" || name.substr(4, 4) == "-go-");
+}
 
 }  // namespace
 
-SetTableAdapter::SetTableAdapter(dataplane::IpsetDriver& driver, std::function<void(const Address&)> onLeft, const reconcile::TableOptions& options, reconcile::Jitter& jitter) {
+SetTableAdapter::SetTableAdapter(dataplane::IpsetDriver& driver,
+                                 std::function<void(const Address&)> onLeft,
+                                 const reconcile::TableOptions& options,
+                                 reconcile::Jitter& jitter) {
   reconcile::GroupedDriver<SetName, SetSpec, SetMember> functions;
   functions.list = [&driver]() -> Result<std::map<SetName, reconcile::GroupHeader<SetSpec>>> {
     auto headers = driver.list();
     if (!headers) return Fail(headers.error());
     std::map<SetName, reconcile::GroupHeader<SetSpec>> out;
-    for (const auto& [name, header] : *headers) out.emplace(name, reconcile::GroupHeader<SetSpec>{header.spec, header.entries});
+    for (const auto& [name, header] : *headers)
+      out.emplace(name, reconcile::GroupHeader<SetSpec>{header.spec, header.entries});
     return out;
   };
   functions.items = [&driver](const SetName& name) { return driver.members(name); };
   functions.create = [&driver](const SetName&, const SetSpec& spec) { return driver.create(spec); };
   functions.destroy = [&driver](const SetName& name) { return driver.destroy(name); };
-  functions.apply = [&driver](const SetName& name, std::span<const Change<SetMember>> changes) { return driver.apply(name, changes); };
+  functions.apply = [&driver](const SetName& name, std::span<const Change<SetMember>> changes) {
+    return driver.apply(name, changes);
+  };
   functions.phaseOf = [this](GroupStep step, const SetName& name) { return phaseOf(step, name); };
   functions.describeGroup = [](const SetName& name) { return "set " + name; };
-  functions.describeItem = [](const SetName& name, const SetMember& member) { return name + ' ' + member.str(); };
-  functions.onApplied = [left = std::move(onLeft)](Op op, const SetName& name, const SetMember* member) {
-    if (op == Op::Remove && member != nullptr && isLocal(name) && member->net.isHost()) left(member->net.address);
+  functions.describeItem = [](const SetName& name, const SetMember& member) {
+    return name + ' ' + member.str();
+  };
+  functions.onApplied = [left = std::move(onLeft)](Op op, const SetName& name,
+                                                   const SetMember* member) {
+    if (op == Op::Remove && member != nullptr && isLocal(name) && member->net.isHost())
+      left(member->net.address);
   };
   table_ = std::make_unique<Table>("ipset", std::move(functions), options, jitter);
 }
@@ -50,20 +64,31 @@ void SetTableAdapter::removeSet(const SetName& name) {
   table_->removeGroup(name);
 }
 
-void SetTableAdapter::addMember(const SetName& set, const SetMember& member) { table_->addItem(set, member); }
-void SetTableAdapter::removeMember(const SetName& set, const SetMember& member) { table_->removeItem(set, member); }
+void SetTableAdapter::addMember(const SetName& set, const SetMember& member) {
+  table_->addItem(set, member);
+}
+void SetTableAdapter::removeMember(const SetName& set, const SetMember& member) {
+  table_->removeItem(set, member);
+}
 
-/// Sets of (address, interface) are who may send and how packets find their group; all others are what rules
-/// match.
+/// Sets of (address, interface) are who may send and how packets find their group; all others are
+/// what rules match.
 reconcile::Phase SetTableAdapter::phaseOf(GroupStep step, const SetName& name) const {
   const auto type = types_.find(name);
   const bool dispatch = type != types_.end() && type->second == SetType::HashNetIface;
   switch (step) {
     case GroupStep::Create:
-    case GroupStep::FillNew: return kSets;
-    case GroupStep::AddItem: return isLocal(name) ? kAdmit : !dispatch ? kSets : isGroup(name) ? kJoin : kJoinBucket;
-    case GroupStep::RemoveItem: return isLocal(name) ? kLeave : !dispatch ? kShrink : isGroup(name) ? kLeaveGroup : kLeaveBucket;
-    case GroupStep::Destroy: return kDestroy;
+    case GroupStep::FillNew:
+      return kSets;
+    case GroupStep::AddItem:
+      return isLocal(name) ? kAdmit : !dispatch ? kSets : isGroup(name) ? kJoin : kJoinBucket;
+    case GroupStep::RemoveItem:
+      return isLocal(name)   ? kLeave
+             : !dispatch     ? kShrink
+             : isGroup(name) ? kLeaveGroup
+                             : kLeaveBucket;
+    case GroupStep::Destroy:
+      return kDestroy;
   }
   return kDestroy;
 }

@@ -12,10 +12,12 @@ namespace margay::agent {
 /// ipsets as a table of named collections, with the phases that the packet path needs.
 class SetTableAdapter {
  public:
-  using Table = reconcile::GroupedTable<dataplane::SetName, dataplane::SetSpec, dataplane::SetMember>;
+  using Table =
+      reconcile::GroupedTable<dataplane::SetName, dataplane::SetSpec, dataplane::SetMember>;
 
   /// `onLeft` is called for each address that left an interface.
-  SetTableAdapter(dataplane::IpsetDriver& driver, std::function<void(const Address&)> onLeft, const reconcile::TableOptions& options, reconcile::Jitter& jitter);
+  SetTableAdapter(dataplane::IpsetDriver& driver, std::function<void(const Address&)> onLeft,
+                  const reconcile::TableOptions& options, reconcile::Jitter& jitter);
 
   void addSet(const dataplane::SetSpec& spec);
   void removeSet(const dataplane::SetName& name);
@@ -26,7 +28,8 @@ class SetTableAdapter {
   [[nodiscard]] const Table& table() const { return *table_; }
 
  private:
-  [[nodiscard]] reconcile::Phase phaseOf(reconcile::GroupStep step, const dataplane::SetName& name) const;
+  [[nodiscard]] reconcile::Phase phaseOf(reconcile::GroupStep step,
+                                         const dataplane::SetName& name) const;
 
   std::map<dataplane::SetName, dataplane::SetType> types_;  // of desired sets
   std::unique_ptr<Table> table_;

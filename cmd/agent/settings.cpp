@@ -14,7 +14,8 @@ namespace margay::agent {
 namespace {
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -27,7 +28,8 @@ std::string hostName() {
 Result<std::string> readFile(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
-  if (!file || !(text << file.rdbuf())) return fail(Errc::NotFound, "cannot read " + path + ": does it exist?");
+  if (!file || !(text << file.rdbuf()))
+    return fail(Errc::NotFound, "cannot read " + path + ": does it exist?");
   return text.str();
 }
 
@@ -43,7 +45,8 @@ std::map<std::string, std::string> processEnvironment() {
   return out;
 }
 
-Result<Settings> readSettings(std::map<std::string, std::string> environment, const std::string& felixFile) {
+Result<Settings> readSettings(std::map<std::string, std::string> environment,
+                              const std::string& felixFile) {
   const auto get = [&](const std::string& name, const std::string& otherwise) {
     const auto found = environment.find(name);
     return found == environment.end() || found->second.empty() ? otherwise : found->second;
@@ -59,28 +62,41 @@ Result<Settings> readSettings(std::map<std::string, std::string> environment, co
   out.nodeName = get("NODENAME", felixHost.empty() ? hostName() : felixHost);
   out.dataDir = get("MARGAY_DATA_DIR", "/etc/margay/data");
   out.runDir = get("MARGAY_RUN_DIR", "/run/margay");
-  out.networkingBackend = lower(get("CALICO_NETWORKING_BACKEND", get("CALICO_NETWORKING", "true") == "false" ? "none" : "direct"));
+  out.networkingBackend =
+      lower(get("CALICO_NETWORKING_BACKEND",
+                get("CALICO_NETWORKING", "true") == "false" ? "none" : "direct"));
   const auto datastore = lower(get("DATASTORE_TYPE", get("FELIX_DATASTORETYPE", "file")));
   if (datastore == "kubernetes" || datastore == "etcdv3") {
-    return fail(Errc::Unsupported, "DATASTORE_TYPE=" + datastore + " is not built yet: set DATASTORE_TYPE=file and MARGAY_DATA_DIR");
+    return fail(Errc::Unsupported,
+                "DATASTORE_TYPE=" + datastore +
+                    " is not built yet: set DATASTORE_TYPE=file and MARGAY_DATA_DIR");
   }
-  if (datastore != "file") return fail(Errc::Invalid, "DATASTORE_TYPE=" + datastore + " is not known: it must be file, kubernetes or etcdv3");
+  if (datastore != "file")
+    return fail(Errc::Invalid, "DATASTORE_TYPE=" + datastore +
+                                   " is not known: it must be file, kubernetes or etcdv3");
   if (out.networkingBackend == "bird") {
-    out.warnings.emplace_back("CALICO_NETWORKING_BACKEND=bird: there is no BGP yet; direct routes to the nodes of this L2 network take its place");
+    out.warnings.emplace_back(
+        "CALICO_NETWORKING_BACKEND=bird: there is no BGP yet; direct routes to the nodes of this "
+        "L2 network take its place");
   } else if (out.networkingBackend == "vxlan") {
-    out.warnings.emplace_back("CALICO_NETWORKING_BACKEND=vxlan: there is no VXLAN yet; direct routes to the nodes of this L2 network take its place");
+    out.warnings.emplace_back(
+        "CALICO_NETWORKING_BACKEND=vxlan: there is no VXLAN yet; direct routes to the nodes of "
+        "this L2 network take its place");
   }
   static const std::set<std::string> kBackends = {"direct", "none", "bird", "vxlan"};
   if (!kBackends.contains(out.networkingBackend)) {
-    return fail(Errc::Invalid, "CALICO_NETWORKING_BACKEND=" + out.networkingBackend + " is not known: it must be none, bird or vxlan");
+    return fail(Errc::Invalid, "CALICO_NETWORKING_BACKEND=" + out.networkingBackend +
+                                   " is not known: it must be none, bird or vxlan");
   }
   out.environment = std::move(environment);
   return out;
 }
 
-api::Parameters parametersOf(const Settings& settings, const std::optional<api::FelixConfiguration>& perHost,
+api::Parameters parametersOf(const Settings& settings,
+                             const std::optional<api::FelixConfiguration>& perHost,
                              const std::optional<api::FelixConfiguration>& global) {
-  return api::Parameters::resolve({settings.environment, settings.felixFile, settings.felixText, perHost, global});
+  return api::Parameters::resolve(
+      {settings.environment, settings.felixFile, settings.felixText, perHost, global});
 }
 
 }  // namespace margay::agent

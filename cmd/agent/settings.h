@@ -22,15 +22,18 @@ struct Settings {
   std::vector<std::string> warnings;
 };
 
-/// From `environment` (NODENAME, MARGAY_DATA_DIR, DATASTORE_TYPE, ...) and the felix.cfg at `felixFile`
-/// (empty: /etc/calico/felix.cfg, which may be missing). `Errc::Invalid` with one line that says what to do.
-Result<Settings> readSettings(std::map<std::string, std::string> environment, const std::string& felixFile);
+/// From `environment` (NODENAME, MARGAY_DATA_DIR, DATASTORE_TYPE, ...) and the felix.cfg at
+/// `felixFile` (empty: /etc/calico/felix.cfg, which may be missing). `Errc::Invalid` with one line
+/// that says what to do.
+Result<Settings> readSettings(std::map<std::string, std::string> environment,
+                              const std::string& felixFile);
 
 /// The process's environment.
 [[nodiscard]] std::map<std::string, std::string> processEnvironment();
 
 /// The parameters in force with these FelixConfiguration objects.
-[[nodiscard]] api::Parameters parametersOf(const Settings& settings, const std::optional<api::FelixConfiguration>& perHost,
+[[nodiscard]] api::Parameters parametersOf(const Settings& settings,
+                                           const std::optional<api::FelixConfiguration>& perHost,
                                            const std::optional<api::FelixConfiguration>& global);
 
 }  // namespace margay::agent

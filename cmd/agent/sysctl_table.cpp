@@ -8,7 +8,9 @@
 
 namespace margay::agent {
 
-SysctlTableAdapter::SysctlTableAdapter(dataplane::SysctlDriver& driver, std::string journal, const reconcile::TableOptions& options, reconcile::Jitter& jitter)
+SysctlTableAdapter::SysctlTableAdapter(dataplane::SysctlDriver& driver, std::string journal,
+                                       const reconcile::TableOptions& options,
+                                       reconcile::Jitter& jitter)
     : driver_(driver), journalFile_(std::move(journal)) {
   std::ifstream file(journalFile_);
   for (std::string line; std::getline(file, line);) {
@@ -17,15 +19,20 @@ SysctlTableAdapter::SysctlTableAdapter(dataplane::SysctlDriver& driver, std::str
   }
   reconcile::KeyedDriver<std::string, std::string> functions;
   functions.list = [this] { return list(); };
-  functions.apply = [this](std::span<const reconcile::KeyedChange<std::string, std::string>> changes) {
-    std::vector<Result<void>> results;
-    const auto journalled = before_.size();
-    for (const auto& change : changes) results.push_back(change.op == Op::Remove ? putBack(*change.key) : write(*change.key, *change.value));
-    if (before_.size() != journalled) saveJournal();
-    return results;
-  };
+  functions.apply =
+      [this](std::span<const reconcile::KeyedChange<std::string, std::string>> changes) {
+        std::vector<Result<void>> results;
+        const auto journalled = before_.size();
+        for (const auto& change : changes)
+          results.push_back(change.op == Op::Remove ? putBack(*change.key)
+                                                    : write(*change.key, *change.value));
+        if (before_.size() != journalled) saveJournal();
+        return results;
+      };
   functions.phaseOf = [](Op, const std::string&, const std::string&) { return kHost; };
-  functions.describe = [](const std::string& path, const std::string& value) { return path + " = " + value; };
+  functions.describe = [](const std::string& path, const std::string& value) {
+    return path + " = " + value;
+  };
   table_ = std::make_unique<Table>("sysctl", std::move(functions), options, jitter);
 }
 

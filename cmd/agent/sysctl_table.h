@@ -16,14 +16,15 @@ class SysctlTableAdapter {
   using Table = reconcile::KeyedTable<std::string, std::string>;
 
   /// `journal`: the file; empty keeps none.
-  SysctlTableAdapter(dataplane::SysctlDriver& driver, std::string journal, const reconcile::TableOptions& options, reconcile::Jitter& jitter);
+  SysctlTableAdapter(dataplane::SysctlDriver& driver, std::string journal,
+                     const reconcile::TableOptions& options, reconcile::Jitter& jitter);
 
   void set(const std::string& path, const std::string& value);
   void remove(const std::string& path);
   [[nodiscard]] Table& table() { return *table_; }
   [[nodiscard]] const Table& table() const { return *table_; }
-  /// Puts back what every setting in the journal was, as far as it still exists, and forgets the journal.
-  /// Returns how many were put back.
+  /// Puts back what every setting in the journal was, as far as it still exists, and forgets the
+  /// journal. Returns how many were put back.
   std::size_t restoreAll();
 
  private:

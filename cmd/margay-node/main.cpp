@@ -17,15 +17,19 @@ int failed(const std::string& line) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"Margay, the network agent of a container host. Its environment variables are those of Calico's node."};
+  CLI::App app{
+      "Margay, the network agent of a container host. Its environment variables are those of "
+      "Calico's node."};
   bool once = false;
   bool dryRun = false;
   bool cleanup = false;
   bool version = false;
   std::string config;
-  auto* onceFlag = app.add_flag("--once", once, "converge, print a summary of the changes as JSON, exit");
+  auto* onceFlag =
+      app.add_flag("--once", once, "converge, print a summary of the changes as JSON, exit");
   app.add_flag("--dry-run", dryRun, "with --once: print the plan, change nothing")->needs(onceFlag);
-  app.add_flag("--cleanup", cleanup, "remove everything it ever programmed, exit")->excludes(onceFlag);
+  app.add_flag("--cleanup", cleanup, "remove everything it ever programmed, exit")
+      ->excludes(onceFlag);
   app.add_option("--config", config, "felix.cfg to read instead of /etc/calico/felix.cfg");
   app.add_flag("--version", version, "print the version, exit");
   app.failure_message(CLI::FailureMessage::simple);
@@ -40,7 +44,10 @@ int run(int argc, char** argv) {
   }
   auto settings = agent::readSettings(agent::processEnvironment(), config);
   if (!settings) return failed(settings.error().what);
-  const auto mode = cleanup ? agent::Mode::Cleanup : dryRun ? agent::Mode::DryRun : once ? agent::Mode::Once : agent::Mode::Daemon;
+  const auto mode = cleanup  ? agent::Mode::Cleanup
+                    : dryRun ? agent::Mode::DryRun
+                    : once   ? agent::Mode::Once
+                             : agent::Mode::Daemon;
   auto made = agent::Agent::create(std::move(*settings), mode);
   if (!made) return failed(made.error().what);
   const auto done = (*made)->run(std::cout);

@@ -23,7 +23,8 @@ std::string hostName() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
   std::string out(name);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -35,11 +36,14 @@ std::string text(const json& object, const char* key) {
 
 std::string joined(const json& list) {
   std::string out;
-  for (const auto& item : list) out += (out.empty() ? "" : ",") + (item.is_string() ? item.get<std::string>() : item.dump());
+  for (const auto& item : list)
+    out += (out.empty() ? "" : ",") + (item.is_string() ? item.get<std::string>() : item.dump());
   return out.empty() ? "-" : out;
 }
 
-std::string orDash(std::string value) { return value.empty() ? "-" : value; }
+std::string orDash(std::string value) {
+  return value.empty() ? "-" : value;
+}
 
 int printed(const json& value) {
   std::cout << value.dump(2) << '\n';
@@ -52,19 +56,23 @@ std::string objectName(const json& object) {
 }
 
 void printSources(const json& sources) {
-  std::vector<std::vector<std::string>> rows = {{"SOURCE", "CONNECTED", "LISTED", "RESYNCS", "ERROR"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"SOURCE", "CONNECTED", "LISTED", "RESYNCS", "ERROR"}};
   for (const auto& source : sources) {
-    rows.push_back({text(source, "name"), text(source, "connected") == "true" ? "yes" : "no", text(source, "synced") == "true" ? "yes" : "no",
-                    text(source, "resyncs"), orDash(text(source, "error"))});
+    rows.push_back({text(source, "name"), text(source, "connected") == "true" ? "yes" : "no",
+                    text(source, "synced") == "true" ? "yes" : "no", text(source, "resyncs"),
+                    orDash(text(source, "error"))});
   }
   printTable(rows);
 }
 
 void printTables(const json& tables) {
-  std::vector<std::vector<std::string>> rows = {{"TABLE", "DESIRED", "OBSERVED", "PENDING", "REPAIRED", "LAST REPAIR", "LAST ERROR"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"TABLE", "DESIRED", "OBSERVED", "PENDING", "REPAIRED", "LAST REPAIR", "LAST ERROR"}};
   for (const auto& table : tables) {
-    rows.push_back({text(table, "name"), text(table, "desired"), text(table, "observed"), text(table, "pending"), text(table, "drift"),
-                    orDash(text(table, "lastRepair")), orDash(text(table, "lastError"))});
+    rows.push_back({text(table, "name"), text(table, "desired"), text(table, "observed"),
+                    text(table, "pending"), text(table, "drift"), orDash(text(table, "lastRepair")),
+                    orDash(text(table, "lastError"))});
   }
   printTable(rows);
 }
@@ -74,7 +82,8 @@ void printInvalid(const json& objects) {
     std::cout << "  " << objectName(object);
     if (const auto file = text(object, "file"); !file.empty()) {
       std::cout << " (" << file;
-      if (const auto document = text(object, "document"); document != "0") std::cout << ", document " << document;
+      if (const auto document = text(object, "document"); document != "0")
+        std::cout << ", document " << document;
       std::cout << ')';
     }
     const auto field = text(object, "field");
@@ -85,16 +94,20 @@ void printInvalid(const json& objects) {
 }  // namespace
 
 Environment environment() {
-  return {variable("MARGAY_RUN_DIR", "/run/margay"), variable("MARGAY_DATA_DIR", "/etc/margay/data"), variable("NODENAME", hostName())};
+  return {variable("MARGAY_RUN_DIR", "/run/margay"),
+          variable("MARGAY_DATA_DIR", "/etc/margay/data"), variable("NODENAME", hostName())};
 }
 
-Result<json> agentGet(const Environment& env, const std::string& path, const std::vector<std::pair<std::string, std::string>>& query,
+Result<json> agentGet(const Environment& env, const std::string& path,
+                      const std::vector<std::pair<std::string, std::string>>& query,
                       std::chrono::milliseconds timeout) {
   api::HttpRequest request{"GET", path, {query.begin(), query.end()}, ""};
   const auto socket = env.runDir + "/margay.sock";
   auto response = api::unixRequest(socket, request, timeout);
   if (!response) {
-    return fail(response.error().code, "cannot ask margay-node (" + response.error().what + "): is it running, is this root, and is MARGAY_RUN_DIR right?");
+    return fail(response.error().code,
+                "cannot ask margay-node (" + response.error().what +
+                    "): is it running, is this root, and is MARGAY_RUN_DIR right?");
   }
   if (response->status != 200) {
     auto reason = response->body;
@@ -102,7 +115,8 @@ Result<json> agentGet(const Environment& env, const std::string& path, const std
     return fail(Errc::Invalid, reason);
   }
   auto parsed = json::parse(response->body, nullptr, false);
-  if (parsed.is_discarded()) return fail(Errc::Bug, "margay-node answered " + path + " with something that is not JSON");
+  if (parsed.is_discarded())
+    return fail(Errc::Bug, "margay-node answered " + path + " with something that is not JSON");
   return parsed;
 }
 
@@ -110,16 +124,22 @@ int runStatus(const Environment& env, Output output) {
   const auto got = agentGet(env, "/v1/status");
   if (!got) return failed(got.error().what);
   if (output == Output::Json) return printed(*got);
-  std::cout << "margay-node " << text(*got, "version") << " on " << text(*got, "node") << ", " << (text(*got, "ready") == "true" ? "ready" : "NOT ready: " + text(*got, "notReadyBecause"))
-            << "\nrules: " << text(*got, "backend") << "; endpoints: " << text((*got)["endpoints"], "local") << " here, " << text((*got)["endpoints"], "cluster")
-            << " in the cluster; policies: " << text((*got)["policies"], "active") << " active of " << text((*got)["policies"], "all") << "\n\n";
+  std::cout << "margay-node " << text(*got, "version") << " on " << text(*got, "node") << ", "
+            << (text(*got, "ready") == "true" ? "ready"
+                                              : "NOT ready: " + text(*got, "notReadyBecause"))
+            << "\nrules: " << text(*got, "backend")
+            << "; endpoints: " << text((*got)["endpoints"], "local") << " here, "
+            << text((*got)["endpoints"], "cluster")
+            << " in the cluster; policies: " << text((*got)["policies"], "active") << " active of "
+            << text((*got)["policies"], "all") << "\n\n";
   printSources((*got)["sources"]);
   std::cout << '\n';
   printTables((*got)["tables"]);
   std::cout << "\ninvalid objects: " << (*got)["invalidObjects"].size() << '\n';
   printInvalid((*got)["invalidObjects"]);
   std::cout << "warnings: " << (*got)["warnings"].size() << '\n';
-  for (const auto& warning : (*got)["warnings"]) std::cout << "  " << warning.get<std::string>() << '\n';
+  for (const auto& warning : (*got)["warnings"])
+    std::cout << "  " << warning.get<std::string>() << '\n';
   return kDone;
 }
 
@@ -134,7 +154,10 @@ int runPlan(const Environment& env, Output output) {
       std::cout << "@@ " << table << '\n';
     }
     const auto op = text(change, "op");
-    std::cout << (op == "add" ? "+ " : op == "remove" ? "- " : "~ ") << text(change, "text") << '\n';
+    std::cout << (op == "add"      ? "+ "
+                  : op == "remove" ? "- "
+                                   : "~ ")
+              << text(change, "text") << '\n';
   }
   if (got->empty()) std::cout << "nothing to change\n";
   return kDone;
@@ -148,22 +171,32 @@ int runInspect(const Environment& env, const std::string& what, Output output) {
   if (what == "endpoints") {
     rows.push_back({"NAME", "INTERFACE", "ADDRESSES", "PROFILES", "TIER", "INGRESS", "EGRESS"});
     for (const auto& endpoint : *got) {
-      std::vector<std::string> row = {text(endpoint, "name"), text(endpoint, "interface"), joined(endpoint["addresses"]), joined(endpoint["profiles"])};
-      if (endpoint["tiers"].empty()) rows.push_back({row[0], row[1], row[2], row[3], "-", "-", "-"});
-      for (const auto& tier : endpoint["tiers"]) rows.push_back({row[0], row[1], row[2], row[3], text(tier, "name"), joined(tier["ingress"]), joined(tier["egress"])});
+      std::vector<std::string> row = {text(endpoint, "name"), text(endpoint, "interface"),
+                                      joined(endpoint["addresses"]), joined(endpoint["profiles"])};
+      if (endpoint["tiers"].empty())
+        rows.push_back({row[0], row[1], row[2], row[3], "-", "-", "-"});
+      for (const auto& tier : endpoint["tiers"])
+        rows.push_back({row[0], row[1], row[2], row[3], text(tier, "name"), joined(tier["ingress"]),
+                        joined(tier["egress"])});
     }
   } else if (what == "sets") {
     rows.push_back({"SELECTOR", "KERNEL SETS", "MEMBERS"});
-    for (const auto& set : *got) rows.push_back({text(set, "selector"), joined(set["kernel"]), std::to_string(set["members"].size())});
+    for (const auto& set : *got)
+      rows.push_back(
+          {text(set, "selector"), joined(set["kernel"]), std::to_string(set["members"].size())});
   } else if (what == "policies") {
     rows.push_back({"NAME", "TIER", "ORDER", "ACTIVE", "INGRESS RULES", "EGRESS RULES"});
     for (const auto& policy : *got) {
-      rows.push_back({text(policy, "name"), text(policy, "tier"), orDash(text(policy, "order")), text(policy, "active") == "true" ? "yes" : "no",
-                      std::to_string(policy["ingress"].size()), std::to_string(policy["egress"].size())});
+      rows.push_back({text(policy, "name"), text(policy, "tier"), orDash(text(policy, "order")),
+                      text(policy, "active") == "true" ? "yes" : "no",
+                      std::to_string(policy["ingress"].size()),
+                      std::to_string(policy["egress"].size())});
     }
   } else {
     rows.push_back({"CHAIN", "DIRECTION", "POLICIES", "MEMBERS"});
-    for (const auto& group : *got) rows.push_back({text(group, "chain"), text(group, "direction"), joined(group["policies"]), joined(group["members"])});
+    for (const auto& group : *got)
+      rows.push_back({text(group, "chain"), text(group, "direction"), joined(group["policies"]),
+                      joined(group["members"])});
   }
   printTable(rows);
   return kDone;
@@ -176,7 +209,8 @@ int runConfig(const Environment& env, bool all, Output output) {
   std::vector<std::vector<std::string>> rows = {{"PARAMETER", "VALUE", "ORIGIN"}};
   for (const auto& parameter : *got) {
     if (!all && text(parameter, "origin") == "default") continue;
-    rows.push_back({text(parameter, "name"), orDash(text(parameter, "value")), text(parameter, "origin")});
+    rows.push_back(
+        {text(parameter, "name"), orDash(text(parameter, "value")), text(parameter, "origin")});
   }
   printTable(rows);
   if (!all) std::cerr << "parameters with their default are left out: --all shows them\n";
@@ -184,11 +218,13 @@ int runConfig(const Environment& env, bool all, Output output) {
 }
 
 int runWait(const Environment& env, std::chrono::milliseconds timeout) {
-  const auto got = agentGet(env, "/v1/wait", {{"timeoutMs", std::to_string(timeout.count())}}, timeout + std::chrono::seconds(5));
+  const auto got = agentGet(env, "/v1/wait", {{"timeoutMs", std::to_string(timeout.count())}},
+                            timeout + std::chrono::seconds(5));
   if (!got) return failed(got.error().what);
   if (text(*got, "done") == "true") return kDone;
   std::cerr << "margayctl: not converged after " << timeout.count() << " ms\n";
-  for (const auto& missing : (*got)["missing"]) std::cerr << "  " << missing.get<std::string>() << '\n';
+  for (const auto& missing : (*got)["missing"])
+    std::cerr << "  " << missing.get<std::string>() << '\n';
   return kFailed;
 }
 

@@ -8,8 +8,8 @@
 
 #include "base/result.h"
 
-/// The verbs of margayctl. Each returns the exit code: 0 done, 1 the operation failed. What is asked for
-/// goes to stdout, everything else to stderr.
+/// The verbs of margayctl. Each returns the exit code: 0 done, 1 the operation failed. What is
+/// asked for goes to stdout, everything else to stderr.
 namespace margay::ctl {
 
 inline constexpr int kDone = 0;
@@ -52,18 +52,19 @@ int runExplain(const Environment& env, const ExplainArguments& arguments, Output
 
 int runValidate(const std::string& file, Output output);
 int runConvert(const std::string& file, Output output);
-int runSelector(const std::string& expression, const std::string& labels, bool labelsGiven, Output output);
+int runSelector(const std::string& expression, const std::string& labels, bool labelsGiven,
+                Output output);
 
-int runContainerAdd(const Environment& env, const std::string& container, const std::string& address,
-                    const std::string& interfaceName);
-int runContainerAddGroup(const Environment& env, const std::string& container, const std::string& address,
-                         const std::string& group);
+int runContainerAdd(const Environment& env, const std::string& container,
+                    const std::string& address, const std::string& interfaceName);
+int runContainerAddGroup(const Environment& env, const std::string& container,
+                         const std::string& address, const std::string& group);
 int runContainerRemove(const Environment& env, const std::string& container);
 int runContainerEndpointId(const Environment& env, const std::string& container);
 int runProfileAdd(const Environment& env, const std::string& profile);
 int runProfileShow(const Environment& env);
-int runEndpointProfile(const Environment& env, const std::string& endpointId, const std::string& verb,
-                       const std::vector<std::string>& profiles);
+int runEndpointProfile(const Environment& env, const std::string& endpointId,
+                       const std::string& verb, const std::vector<std::string>& profiles);
 
 /// Prints one line to stderr and returns kFailed.
 int failed(const std::string& line);

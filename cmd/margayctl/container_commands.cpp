@@ -9,8 +9,8 @@
 #include "cmd/margayctl/commands.h"
 #include "dataplane/workload_wiring.h"
 
-/// The verbs of calicoctl 0.5 and of the L2 prototype, on the file datastore. A container's endpoint is a
-/// WorkloadEndpoint manifest in the data directory.
+/// The verbs of calicoctl 0.5 and of the L2 prototype, on the file datastore. A container's
+/// endpoint is a WorkloadEndpoint manifest in the data directory.
 namespace margay::ctl {
 namespace {
 
@@ -22,17 +22,24 @@ using EndpointPtr = std::shared_ptr<const WorkloadEndpoint>;
 constexpr std::string_view kNamespace = "default";
 
 /// The last part of a path, so that a container has one name however its namespace is given.
-std::string containerName(const std::string& container) { return std::filesystem::path(container).filename().string(); }
+std::string containerName(const std::string& container) {
+  return std::filesystem::path(container).filename().string();
+}
 
-/// The container's name as a manifest can have it: lower case, with '-' for what no object's name holds.
+/// The container's name as a manifest can have it: lower case, with '-' for what no object's name
+/// holds.
 std::string workloadName(const std::string& container) {
   auto name = containerName(container);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' ? static_cast<char>(std::tolower(c)) : '-'; });
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' ? static_cast<char>(std::tolower(c)) : '-';
+  });
   return name;
 }
 
 /// An id that only this host's container of that name has.
-std::string endpointIdOf(const Environment& env, const std::string& container) { return sha1Hex(env.nodeName + '/' + workloadName(container)).substr(0, 32); }
+std::string endpointIdOf(const Environment& env, const std::string& container) {
+  return sha1Hex(env.nodeName + '/' + workloadName(container)).substr(0, 32);
+}
 
 Result<std::vector<EndpointPtr>> endpointsIn(const ManifestWriter& writer) {
   auto found = writer.list(Kind::WorkloadEndpoint);
@@ -44,17 +51,24 @@ Result<std::vector<EndpointPtr>> endpointsIn(const ManifestWriter& writer) {
   return out;
 }
 
-Result<EndpointPtr> endpointOf(const ManifestWriter& writer, const Environment& env, const std::string& container) {
+Result<EndpointPtr> endpointOf(const ManifestWriter& writer, const Environment& env,
+                               const std::string& container) {
   auto all = endpointsIn(writer);
   if (!all) return Fail(all.error());
-  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node.view() == env.nodeName && e->workload == workloadName(container); });
+  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) {
+    return e->node.view() == env.nodeName && e->workload == workloadName(container);
+  });
   if (found == all->end()) {
-    return fail(Errc::NotFound, "container " + container + " is not networked by Margay on " + env.nodeName + ": add it with 'margayctl container add " + container + " IP'");
+    return fail(Errc::NotFound, "container " + container + " is not networked by Margay on " +
+                                    env.nodeName + ": add it with 'margayctl container add " +
+                                    container + " IP'");
   }
   return *found;
 }
 
-std::string endpointId(const Environment& env, const WorkloadEndpoint& endpoint) { return sha1Hex(env.nodeName + '/' + endpoint.workload).substr(0, 32); }
+std::string endpointId(const Environment& env, const WorkloadEndpoint& endpoint) {
+  return sha1Hex(env.nodeName + '/' + endpoint.workload).substr(0, 32);
+}
 
 /// An address of a pool, unless there is no pool at all; and of nobody else.
 Result<void> checkAddress(const ManifestWriter& writer, const Address& address) {
@@ -64,12 +78,19 @@ Result<void> checkAddress(const ManifestWriter& writer, const Address& address) 
     const auto* pool = std::get_if<std::shared_ptr<const api::IPPool>>(&found.value);
     return pool != nullptr && (*pool)->cidr.contains(address);
   });
-  if (!pools->empty() && !inPool) return fail(Errc::Invalid, address.str() + " is not in any configured pool: choose an address of a pool, or add an IPPool");
+  if (!pools->empty() && !inPool)
+    return fail(
+        Errc::Invalid,
+        address.str() +
+            " is not in any configured pool: choose an address of a pool, or add an IPPool");
   auto endpoints = endpointsIn(writer);
   if (!endpoints) return Fail(endpoints.error());
   for (const auto& endpoint : *endpoints) {
-    if (std::find(endpoint->addresses.begin(), endpoint->addresses.end(), Prefix::host(address)) == endpoint->addresses.end()) continue;
-    return fail(Errc::Invalid, address.str() + " is already assigned to " + endpoint->workload + " on " + endpoint->node.str());
+    if (std::find(endpoint->addresses.begin(), endpoint->addresses.end(), Prefix::host(address)) ==
+        endpoint->addresses.end())
+      continue;
+    return fail(Errc::Invalid, address.str() + " is already assigned to " + endpoint->workload +
+                                   " on " + endpoint->node.str());
   }
   return {};
 }
@@ -84,14 +105,16 @@ struct NewContainer {
   std::vector<std::string> profiles;
 };
 
-WorkloadEndpoint endpointFor(const Environment& env, const NewContainer& wanted, const dataplane::ContainerInterface& made) {
+WorkloadEndpoint endpointFor(const Environment& env, const NewContainer& wanted,
+                             const dataplane::ContainerInterface& made) {
   WorkloadEndpoint endpoint;
   endpoint.ns = kNamespace;
   endpoint.node = env.nodeName;
   endpoint.orchestrator = wanted.orchestrator;
   endpoint.workload = workloadName(wanted.container);
   endpoint.endpoint = wanted.containerInterface;
-  endpoint.name = api::workloadEndpointName(env.nodeName, wanted.orchestrator, endpoint.workload, wanted.containerInterface);
+  endpoint.name = api::workloadEndpointName(env.nodeName, wanted.orchestrator, endpoint.workload,
+                                            wanted.containerInterface);
   endpoint.interfaceName = wanted.hostInterface;
   endpoint.mac = made.link.mac;
   endpoint.addresses = {Prefix::host(wanted.address)};
@@ -99,8 +122,11 @@ WorkloadEndpoint endpointFor(const Environment& env, const NewContainer& wanted,
   return endpoint;
 }
 
-Result<void> addContainer(ManifestWriter& writer, const Environment& env, const NewContainer& wanted) {
-  if (endpointOf(writer, env, wanted.container)) return fail(Errc::Invalid, wanted.container + " has already been configured with Margay networking");
+Result<void> addContainer(ManifestWriter& writer, const Environment& env,
+                          const NewContainer& wanted) {
+  if (endpointOf(writer, env, wanted.container))
+    return fail(Errc::Invalid,
+                wanted.container + " has already been configured with Margay networking");
   if (auto free = checkAddress(writer, wanted.address); !free) return free;
   dataplane::WorkloadWiring wiring;
   wiring.netns = wanted.container;
@@ -110,9 +136,11 @@ Result<void> addContainer(ManifestWriter& writer, const Environment& env, const 
   wiring.routing = wanted.routing;
   const auto made = dataplane::wireWorkload(wiring);
   if (!made) return Fail(made.error());
-  auto written = writer.put(std::make_shared<const WorkloadEndpoint>(endpointFor(env, wanted, *made)));
+  auto written =
+      writer.put(std::make_shared<const WorkloadEndpoint>(endpointFor(env, wanted, *made)));
   if (written) return {};
-  if (auto undone = dataplane::unwireHost(wanted.hostInterface); !undone) std::cerr << "margayctl: cannot undo: " << undone.error().what << '\n';
+  if (auto undone = dataplane::unwireHost(wanted.hostInterface); !undone)
+    std::cerr << "margayctl: cannot undo: " << undone.error().what << '\n';
   return written;
 }
 
@@ -129,19 +157,28 @@ api::Profile membersOnly(const std::string& name) {
 }
 
 bool validProfileName(const std::string& name) {
-  return !name.empty() && name.size() < 40 && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'; });
+  return !name.empty() && name.size() < 40 &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+         });
 }
 
 Result<bool> addProfile(ManifestWriter& writer, const std::string& name) {
-  if (!validProfileName(name)) return fail(Errc::Invalid, "'" + name + "' is no profile name: use up to 39 letters, digits, '.', '_' and '-'");
+  if (!validProfileName(name))
+    return fail(
+        Errc::Invalid,
+        "'" + name + "' is no profile name: use up to 39 letters, digits, '.', '_' and '-'");
   const auto existing = writer.find({Kind::Profile, {}, name});
   if (!existing) return Fail(existing.error());
   if (*existing) return false;
-  if (auto written = writer.put(std::make_shared<const api::Profile>(membersOnly(name))); !written) return Fail(written.error());
+  if (auto written = writer.put(std::make_shared<const api::Profile>(membersOnly(name))); !written)
+    return Fail(written.error());
   return true;
 }
 
-Result<ManifestWriter> openData(const Environment& env) { return ManifestWriter::open(env.dataDir); }
+Result<ManifestWriter> openData(const Environment& env) {
+  return ManifestWriter::open(env.dataDir);
+}
 
 std::string joined(const std::vector<std::string>& list) {
   std::string out;
@@ -151,26 +188,34 @@ std::string joined(const std::vector<std::string>& list) {
 
 }  // namespace
 
-int runContainerAdd(const Environment& env, const std::string& container, const std::string& address, const std::string& interfaceName) {
+int runContainerAdd(const Environment& env, const std::string& container,
+                    const std::string& address, const std::string& interfaceName) {
   const auto parsed = Address::parse(address);
   if (!parsed) return failed("'" + address + "' is not an IP address");
   auto writer = openData(env);
   if (!writer) return failed(writer.error().what);
-  NewContainer wanted{container, *parsed, "cali" + endpointIdOf(env, container).substr(0, 11), interfaceName, "docker"};
-  if (auto added = addContainer(*writer, env, wanted); !added) return failed("cannot add " + container + ": " + added.error().what);
+  NewContainer wanted{container, *parsed, "cali" + endpointIdOf(env, container).substr(0, 11),
+                      interfaceName, "docker"};
+  if (auto added = addContainer(*writer, env, wanted); !added)
+    return failed("cannot add " + container + ": " + added.error().what);
   std::cout << "IP " << address << " added to " << containerName(container) << '\n';
   return kDone;
 }
 
-int runContainerAddGroup(const Environment& env, const std::string& container, const std::string& address, const std::string& group) {
+int runContainerAddGroup(const Environment& env, const std::string& container,
+                         const std::string& address, const std::string& group) {
   const auto parsed = Address::parse(address);
   if (!parsed) return failed("'" + address + "' is not an IP address");
   auto writer = openData(env);
   if (!writer) return failed(writer.error().what);
   if (auto profile = addProfile(*writer, group); !profile) return failed(profile.error().what);
-  NewContainer wanted{container, *parsed, "tap" + endpointIdOf(env, container).substr(0, 11), "eth0", "docker", dataplane::ContainerRouting::OnLink, {group}};
-  if (auto added = addContainer(*writer, env, wanted); !added) return failed("cannot add " + container + ": " + added.error().what);
-  std::cout << "IP " << address << " added to " << containerName(container) << " in group " << group << '\n';
+  NewContainer wanted{container, *parsed,  "tap" + endpointIdOf(env, container).substr(0, 11),
+                      "eth0",    "docker", dataplane::ContainerRouting::OnLink,
+                      {group}};
+  if (auto added = addContainer(*writer, env, wanted); !added)
+    return failed("cannot add " + container + ": " + added.error().what);
+  std::cout << "IP " << address << " added to " << containerName(container) << " in group " << group
+            << '\n';
   return kDone;
 }
 
@@ -179,8 +224,10 @@ int runContainerRemove(const Environment& env, const std::string& container) {
   if (!writer) return failed(writer.error().what);
   const auto endpoint = endpointOf(*writer, env, container);
   if (!endpoint) return failed(endpoint.error().what);
-  if (auto removed = writer->remove(api::keyOfValue(*endpoint)); !removed) return failed(removed.error().what);
-  if (auto unwired = dataplane::unwireHost((*endpoint)->interfaceName); !unwired) return failed(unwired.error().what);
+  if (auto removed = writer->remove(api::keyOfValue(*endpoint)); !removed)
+    return failed(removed.error().what);
+  if (auto unwired = dataplane::unwireHost((*endpoint)->interfaceName); !unwired)
+    return failed(unwired.error().what);
   std::cout << "Removed Margay networking from " << containerName(container) << '\n';
   return kDone;
 }
@@ -199,7 +246,8 @@ int runProfileAdd(const Environment& env, const std::string& profile) {
   if (!writer) return failed(writer.error().what);
   const auto added = addProfile(*writer, profile);
   if (!added) return failed(added.error().what);
-  std::cout << (*added ? "Created profile " + profile : "Profile " + profile + " already exists.") << '\n';
+  std::cout << (*added ? "Created profile " + profile : "Profile " + profile + " already exists.")
+            << '\n';
   return kDone;
 }
 
@@ -209,18 +257,25 @@ int runProfileShow(const Environment& env) {
   const auto found = writer->list(Kind::Profile);
   if (!found) return failed(found.error().what);
   std::vector<std::vector<std::string>> rows = {{"NAME"}};
-  for (const auto& entry : *found) rows.push_back({std::get<std::shared_ptr<const api::Profile>>(entry.value)->name});
+  for (const auto& entry : *found)
+    rows.push_back({std::get<std::shared_ptr<const api::Profile>>(entry.value)->name});
   printTable(rows);
   return kDone;
 }
 
-int runEndpointProfile(const Environment& env, const std::string& id, const std::string& verb, const std::vector<std::string>& profiles) {
+int runEndpointProfile(const Environment& env, const std::string& id, const std::string& verb,
+                       const std::vector<std::string>& profiles) {
   auto writer = openData(env);
   if (!writer) return failed(writer.error().what);
   const auto all = endpointsIn(*writer);
   if (!all) return failed(all.error().what);
-  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) { return e->node.view() == env.nodeName && endpointId(env, *e) == id; });
-  if (found == all->end()) return failed("there is no endpoint " + id + " on " + env.nodeName + ": 'margayctl container NAME endpoint-id show' prints it, on the container's host");
+  const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) {
+    return e->node.view() == env.nodeName && endpointId(env, *e) == id;
+  });
+  if (found == all->end())
+    return failed(
+        "there is no endpoint " + id + " on " + env.nodeName +
+        ": 'margayctl container NAME endpoint-id show' prints it, on the container's host");
   auto names = (*found)->profiles ? *(*found)->profiles : std::vector<std::string>();
   if (verb == "show") {
     for (const auto& name : names) std::cout << name << '\n';
@@ -229,7 +284,9 @@ int runEndpointProfile(const Environment& env, const std::string& id, const std:
   for (const auto& name : profiles) {
     const auto existing = writer->find({Kind::Profile, {}, name});
     if (!existing) return failed(existing.error().what);
-    if (!*existing && verb != "remove") return failed("there is no profile " + name + ": add it with 'margayctl profile add " + name + "'");
+    if (!*existing && verb != "remove")
+      return failed("there is no profile " + name + ": add it with 'margayctl profile add " + name +
+                    "'");
   }
   if (verb == "set") names.clear();
   for (const auto& name : profiles) {
@@ -238,10 +295,16 @@ int runEndpointProfile(const Environment& env, const std::string& id, const std:
   }
   auto changed = std::make_shared<WorkloadEndpoint>(**found);
   changed->profiles = std::make_shared<const std::vector<std::string>>(names);
-  if (auto written = writer->put(std::shared_ptr<const WorkloadEndpoint>(std::move(changed))); !written) return failed(written.error().what);
-  if (verb == "set") std::cout << "Profile(s) of " << id << " set to " << (names.empty() ? "none" : joined(names)) << '\n';
-  if (verb == "append") std::cout << "Profile(s) " << joined(profiles) << " appended to " << id << ".\n";
-  if (verb == "remove") std::cout << "Profile(s) " << joined(profiles) << " removed from " << id << ".\n";
+  if (auto written = writer->put(std::shared_ptr<const WorkloadEndpoint>(std::move(changed)));
+      !written)
+    return failed(written.error().what);
+  if (verb == "set")
+    std::cout << "Profile(s) of " << id << " set to " << (names.empty() ? "none" : joined(names))
+              << '\n';
+  if (verb == "append")
+    std::cout << "Profile(s) " << joined(profiles) << " appended to " << id << ".\n";
+  if (verb == "remove")
+    std::cout << "Profile(s) " << joined(profiles) << " removed from " << id << ".\n";
   return kDone;
 }
 

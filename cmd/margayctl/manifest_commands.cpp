@@ -30,32 +30,44 @@ Result<std::vector<api::DocumentVerdict>> verdictsOf(const std::string& file) {
 
 Json verdictJson(const api::DocumentVerdict& verdict) {
   auto errors = Json::array();
-  for (const auto& error : verdict.errors) errors.push_back({{"field", error.field}, {"reason", error.reason}});
-  return {{"kind", verdict.kind},       {"name", verdict.name}, {"namespace", verdict.ns}, {"valid", verdict.valid()}, {"errors", errors},
-          {"warnings", verdict.warnings}, {"file", verdict.file}, {"document", verdict.document}};
+  for (const auto& error : verdict.errors)
+    errors.push_back({{"field", error.field}, {"reason", error.reason}});
+  return {{"kind", verdict.kind},    {"name", verdict.name},
+          {"namespace", verdict.ns}, {"valid", verdict.valid()},
+          {"errors", errors},        {"warnings", verdict.warnings},
+          {"file", verdict.file},    {"document", verdict.document}};
 }
 
 std::string titleOf(const api::DocumentVerdict& verdict) {
   std::string out = verdict.file;
   if (verdict.document > 0) out += ", document " + std::to_string(verdict.document);
   out += ": " + (verdict.kind.empty() ? std::string("unknown kind") : verdict.kind);
-  if (!verdict.name.empty()) out += ' ' + (verdict.ns.empty() ? "" : verdict.ns + '/') + verdict.name;
+  if (!verdict.name.empty())
+    out += ' ' + (verdict.ns.empty() ? "" : verdict.ns + '/') + verdict.name;
   return out;
 }
 
 Result<Json> explained(const Environment& env, const ExplainArguments& arguments) {
   if (arguments.dataDir.empty()) {
-    const auto got = agentGet(env, "/v1/explain", {{"from", arguments.from}, {"to", arguments.to}, {"protocol", arguments.protocol},
-                                                   {"port", arguments.port}, {"sourcePort", arguments.sourcePort}, {"icmpType", arguments.icmpType}});
+    const auto got = agentGet(env, "/v1/explain",
+                              {{"from", arguments.from},
+                               {"to", arguments.to},
+                               {"protocol", arguments.protocol},
+                               {"port", arguments.port},
+                               {"sourcePort", arguments.sourcePort},
+                               {"icmpType", arguments.icmpType}});
     if (!got) return Fail(got.error());
     return Json(*got);
   }
   const auto loaded = api::loadDirectory(arguments.dataDir);
   if (!loaded) return Fail(loaded.error());
-  for (const auto& object : loaded->invalid) std::cerr << "margayctl: left out: " << object.kindName << ' ' << object.name << " (" << object.file << "): " << object.field << ": " << object.reason << '\n';
+  for (const auto& object : loaded->invalid)
+    std::cerr << "margayctl: left out: " << object.kindName << ' ' << object.name << " ("
+              << object.file << "): " << object.field << ": " << object.reason << '\n';
   controllers::Objects objects;
   for (const auto& update : loaded->updates) objects.emplace(update.key, *update.value);
-  return agent::explain(objects, {arguments.from, arguments.to, arguments.protocol, arguments.port, arguments.sourcePort, arguments.icmpType});
+  return agent::explain(objects, {arguments.from, arguments.to, arguments.protocol, arguments.port,
+                                  arguments.sourcePort, arguments.icmpType});
 }
 
 }  // namespace
@@ -67,12 +79,21 @@ int runExplain(const Environment& env, const ExplainArguments& arguments, Output
     std::cout << got->dump(2) << '\n';
     return kDone;
   }
-  const auto text = [](const Json& object, const char* key) { return object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : std::string(); };
-  std::cout << text(*got, "verdict") << ": " << text(*got, "from") << " to " << text(*got, "to") << '\n';
-  std::vector<std::vector<std::string>> rows = {{"STAGE", "WORKLOAD", "TIER", "POLICY", "RULE", "ACTION"}};
+  const auto text = [](const Json& object, const char* key) {
+    return object.contains(key) && object[key].is_string() ? object[key].get<std::string>()
+                                                           : std::string();
+  };
+  std::cout << text(*got, "verdict") << ": " << text(*got, "from") << " to " << text(*got, "to")
+            << '\n';
+  std::vector<std::vector<std::string>> rows = {
+      {"STAGE", "WORKLOAD", "TIER", "POLICY", "RULE", "ACTION"}};
   for (const auto& stage : (*got)["stages"]) {
-    const auto cell = [&](const char* key) { const auto value = text(stage, key); return value.empty() ? std::string("-") : value; };
-    rows.push_back({cell("name"), cell("endpoint"), cell("tier"), cell("policy"), cell("rule"), cell("action")});
+    const auto cell = [&](const char* key) {
+      const auto value = text(stage, key);
+      return value.empty() ? std::string("-") : value;
+    };
+    rows.push_back({cell("name"), cell("endpoint"), cell("tier"), cell("policy"), cell("rule"),
+                    cell("action")});
   }
   if (rows.size() > 1) {
     printTable(rows);
@@ -94,7 +115,8 @@ int runValidate(const std::string& file, Output output) {
       continue;
     }
     std::cout << titleOf(verdict) << ": " << (verdict.valid() ? "valid" : "INVALID") << '\n';
-    for (const auto& error : verdict.errors) std::cout << "  " << (error.field.empty() ? "" : error.field + ": ") << error.reason << '\n';
+    for (const auto& error : verdict.errors)
+      std::cout << "  " << (error.field.empty() ? "" : error.field + ": ") << error.reason << '\n';
     for (const auto& warning : verdict.warnings) std::cout << "  warning: " << warning << '\n';
   }
   if (output == Output::Json) std::cout << json.dump(2) << '\n';
@@ -106,7 +128,8 @@ int runConvert(const std::string& file, Output output) {
   if (!text) return failed(text.error().what);
   const auto converted = api::convertKubernetes(*text);
   if (!converted) return failed(converted.error().what);
-  for (const auto& warning : converted->warnings) std::cerr << "margayctl: warning: " << warning << '\n';
+  for (const auto& warning : converted->warnings)
+    std::cerr << "margayctl: warning: " << warning << '\n';
   if (output == Output::Json) {
     std::cout << Json(converted->objects).dump(2) << '\n';
     return kDone;

@@ -25,14 +25,17 @@ Result<api::Labels> parseLabels(const std::string& text) {
 
 }  // namespace
 
-int runSelector(const std::string& expression, const std::string& labels, bool labelsGiven, Output output) {
+int runSelector(const std::string& expression, const std::string& labels, bool labelsGiven,
+                Output output) {
   const auto selector = api::Selector::parse(expression);
   if (!selector) return failed("selector '" + expression + "': " + selector.error().what);
   const auto parsed = parseLabels(labels);
   if (!parsed) return failed(parsed.error().what);
   const bool match = selector->matches(*parsed);
   if (output == Output::Json) {
-    std::cout << nlohmann::ordered_json{{"canonical", selector->canonical()}, {"match", match}}.dump(2) << '\n';
+    std::cout
+        << nlohmann::ordered_json{{"canonical", selector->canonical()}, {"match", match}}.dump(2)
+        << '\n';
     return kDone;
   }
   std::cout << selector->canonical() << '\n';

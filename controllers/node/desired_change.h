@@ -15,8 +15,8 @@ struct MembersChange {
   std::vector<dataplane::SetMember> added;
 };
 
-/// What changed in what a node should have in its kernel. Removals are to be taken before additions: a key
-/// may be in both.
+/// What changed in what a node should have in its kernel. Removals are to be taken before
+/// additions: a key may be in both.
 struct DesiredChange {
   std::vector<dataplane::SetName> setsRemoved;  ///< with all members
   std::vector<dataplane::SetSpec> setsAdded;
@@ -28,7 +28,8 @@ struct DesiredChange {
   std::vector<std::string> sysctlsRemoved;
   dataplane::SysctlMap sysctls;
   std::map<dataplane::TableId, dataplane::RuleTable> tables;  ///< those that changed, whole
-  std::vector<Address> moved;    ///< have left an interface for another, which gets them with the next flush
+  std::vector<Address>
+      moved;  ///< have left an interface for another, which gets them with the next flush
   std::vector<Address> arrived;  ///< those of the flush before, now with their new interface
 };
 

@@ -20,22 +20,29 @@ std::vector<T> valuesOf(const std::map<std::string, T>& map) {
   return out;
 }
 
-constexpr std::size_t indexOf(api::PolicyDirection direction) { return direction == api::PolicyDirection::Ingress ? 0 : 1; }
+constexpr std::size_t indexOf(api::PolicyDirection direction) {
+  return direction == api::PolicyDirection::Ingress ? 0 : 1;
+}
 
 bool covered(const api::WorkloadEndpoint& endpoint, const std::map<std::string, api::Node>& nodes) {
   const auto node = nodes.find(endpoint.node.str());
   if (node == nodes.end()) return false;
-  return std::all_of(endpoint.addresses.begin(), endpoint.addresses.end(), [&](const Prefix& address) {
-    const auto& cidrs = node->second.podCidrs;
-    return std::any_of(cidrs.begin(), cidrs.end(), [&](const Prefix& cidr) { return cidr.contains(address); });
-  });
+  return std::all_of(
+      endpoint.addresses.begin(), endpoint.addresses.end(), [&](const Prefix& address) {
+        const auto& cidrs = node->second.podCidrs;
+        return std::any_of(cidrs.begin(), cidrs.end(),
+                           [&](const Prefix& cidr) { return cidr.contains(address); });
+      });
 }
 
 }  // namespace
 
 NodeController::NodeController(std::string nodeName, NodeOptions options)
-    : nodeName_(std::move(nodeName)), options_(std::move(options)), engine_({nodeName_, options_.statics.interfacePrefixes.at(0)}) {
-  for (const auto family : options_.families) families_.emplace_back(family, options_.statics.rules);
+    : nodeName_(std::move(nodeName)),
+      options_(std::move(options)),
+      engine_({nodeName_, options_.statics.interfacePrefixes.at(0)}) {
+  for (const auto family : options_.families)
+    families_.emplace_back(family, options_.statics.rules);
 }
 
 void NodeController::update(const api::Update& update) {
@@ -62,15 +69,19 @@ void NodeController::update(const api::Update& update) {
       natDirty_ = routesDirty_ = coverageDirty_ = true;
       break;
     }
-    case api::Kind::WorkloadEndpoint: noteRouting(update); break;
-    default: break;
+    case api::Kind::WorkloadEndpoint:
+      noteRouting(update);
+      break;
+    default:
+      break;
   }
 }
 
 /// Endpoints of other nodes matter for routing only while no pod CIDR of their node covers them.
 void NodeController::noteRouting(const api::Update& update) {
   const auto endpoint = held<api::WorkloadEndpoint>(update);
-  const bool matters = endpoint && endpoint->node.view() != nodeName_ && !covered(*endpoint, nodes_);
+  const bool matters =
+      endpoint && endpoint->node.view() != nodeName_ && !covered(*endpoint, nodes_);
   if (matters) {
     uncovered_[update.key] = endpoint;
     routesDirty_ = true;
@@ -82,7 +93,8 @@ void NodeController::noteRouting(const api::Update& update) {
 void NodeController::findUncovered() {
   uncovered_.clear();
   engine_.forEachEndpoint([this](const auto& endpoint) {
-    if (endpoint->node.view() != nodeName_ && !covered(*endpoint, nodes_)) uncovered_.emplace(keyOf(*endpoint), endpoint);
+    if (endpoint->node.view() != nodeName_ && !covered(*endpoint, nodes_))
+      uncovered_.emplace(keyOf(*endpoint), endpoint);
   });
 }
 
@@ -92,7 +104,8 @@ Objects NodeController::objects() const {
   return out;
 }
 
-void NodeController::setLinks(dataplane::LinkMap links, std::vector<dataplane::InterfaceAddress> addresses) {
+void NodeController::setLinks(dataplane::LinkMap links,
+                              std::vector<dataplane::InterfaceAddress> addresses) {
   std::sort(addresses.begin(), addresses.end());
   if (addresses != addresses_) {
     addresses_ = std::move(addresses);
@@ -114,11 +127,16 @@ void NodeController::setOptions(NodeOptions options) {
     }
   }
   started_ = false;
-  layoutDirty_ = interfacesDirty_ = interfaceOptionsDirty_ = tablesDirty_ = natDirty_ = routesDirty_ = true;
+  layoutDirty_ = interfacesDirty_ = interfaceOptionsDirty_ = tablesDirty_ = natDirty_ =
+      routesDirty_ = true;
 }
 
-DesiredChange NodeController::flush(TimePoint now) { return apply(engine_.flush(now)); }
-DesiredChange NodeController::collect(TimePoint now) { return apply(engine_.collect(now)); }
+DesiredChange NodeController::flush(TimePoint now) {
+  return apply(engine_.flush(now));
+}
+DesiredChange NodeController::collect(TimePoint now) {
+  return apply(engine_.collect(now));
+}
 
 DesiredChange NodeController::apply(const PolicyDelta& delta) {
   DesiredChange out;
@@ -149,15 +167,22 @@ void NodeController::applySets(const PolicyDelta& delta, DesiredChange& out) {
     for (const auto& id : delta.setsRemoved) {
       out.setsRemoved.push_back(setName(id, state.family));
     }
-    for (const auto& id : delta.setsAdded) out.setsAdded.push_back({setName(id, state.family), setType(id.kind), state.family, options_.maxSetElements});
+    for (const auto& id : delta.setsAdded)
+      out.setsAdded.push_back(
+          {setName(id, state.family), setType(id.kind), state.family, options_.maxSetElements});
   }
   for (const auto& change : delta.members) {
     for (const auto& state : families_) {
-      const auto ofFamily = [&](const dataplane::SetMember& member) { return member.net.family() == state.family; };
+      const auto ofFamily = [&](const dataplane::SetMember& member) {
+        return member.net.family() == state.family;
+      };
       MembersChange mine;
-      std::copy_if(change.removed.begin(), change.removed.end(), std::back_inserter(mine.removed), ofFamily);
-      std::copy_if(change.added.begin(), change.added.end(), std::back_inserter(mine.added), ofFamily);
-      if (!mine.removed.empty() || !mine.added.empty()) out.members.insert_or_assign(setName(change.set, state.family), std::move(mine));
+      std::copy_if(change.removed.begin(), change.removed.end(), std::back_inserter(mine.removed),
+                   ofFamily);
+      std::copy_if(change.added.begin(), change.added.end(), std::back_inserter(mine.added),
+                   ofFamily);
+      if (!mine.removed.empty() || !mine.added.empty())
+        out.members.insert_or_assign(setName(change.set, state.family), std::move(mine));
     }
   }
 }
@@ -171,7 +196,8 @@ void NodeController::applyGroups(const PolicyDelta& delta, DesiredChange& out) {
     groups_[indexOf(group->direction)].emplace(group->hash, group);
     for (auto& state : families_) state.chains.add(group);
   }
-  if (!delta.groupsRemoved.empty() || !delta.groupsAdded.empty()) layoutDirty_ = tablesDirty_ = true;
+  if (!delta.groupsRemoved.empty() || !delta.groupsAdded.empty())
+    layoutDirty_ = tablesDirty_ = true;
   if (!layoutDirty_) return;
   ingress_ = dispatchLayout(api::PolicyDirection::Ingress, valuesOf(groups_[0]));
   egress_ = dispatchLayout(api::PolicyDirection::Egress, valuesOf(groups_[1]));
@@ -218,7 +244,8 @@ void NodeController::applyInterfaces(DesiredChange& out) {
     const auto& gone = entry->second;
     for (const auto& held : gone.entries) out.members[held.set].removed.push_back(held.member);
     for (const auto& [key, route] : gone.tables.routes) out.routesRemoved.push_back(key);
-    for (const auto& [key, neighbour] : gone.tables.neighbours) out.neighboursRemoved.push_back(key);
+    for (const auto& [key, neighbour] : gone.tables.neighbours)
+      out.neighboursRemoved.push_back(key);
     for (const auto& [path, value] : gone.tables.sysctls) out.sysctlsRemoved.push_back(path);
     entry = programmed_.erase(entry);
   }
@@ -228,8 +255,8 @@ void NodeController::applyInterfaces(DesiredChange& out) {
   interfacesDirty_ = !out.moved.empty();
 }
 
-/// An address that moves to another interface leaves the old one first: then its flows can be deleted before
-/// the new one has it. The next flush gives it to the new interface.
+/// An address that moves to another interface leaves the old one first: then its flows can be
+/// deleted before the new one has it. The next flush gives it to the new interface.
 std::vector<WorkloadInterface> NodeController::withoutMovedAddresses(DesiredChange& out) {
   std::map<Prefix, dataplane::IfName> holders;
   for (const auto& [device, programmed] : programmed_) {
@@ -265,7 +292,8 @@ void difference(const Map& before, const Map& after, Removed&& removed, Set&& se
 
 }  // namespace
 
-void NodeController::program(const WorkloadInterface& interface, bool entriesStale, DesiredChange& out) {
+void NodeController::program(const WorkloadInterface& interface, bool entriesStale,
+                             DesiredChange& out) {
   auto& now = programmed_[interface.device];
   const bool changed = now.interface != interface;
   if (changed || entriesStale) {
@@ -273,13 +301,16 @@ void NodeController::program(const WorkloadInterface& interface, bool entriesSta
     std::vector<SetEntry> wanted = std::move(entries.groups);
     wanted.insert(wanted.end(), entries.local.begin(), entries.local.end());
     std::erase_if(wanted, [&](const SetEntry& entry) {
-      return std::find(options_.families.begin(), options_.families.end(), entry.member.net.family()) == options_.families.end();
+      return std::find(options_.families.begin(), options_.families.end(),
+                       entry.member.net.family()) == options_.families.end();
     });
     std::sort(wanted.begin(), wanted.end());
     std::vector<SetEntry> left;
     std::vector<SetEntry> came;
-    std::set_difference(now.entries.begin(), now.entries.end(), wanted.begin(), wanted.end(), std::back_inserter(left));
-    std::set_difference(wanted.begin(), wanted.end(), now.entries.begin(), now.entries.end(), std::back_inserter(came));
+    std::set_difference(now.entries.begin(), now.entries.end(), wanted.begin(), wanted.end(),
+                        std::back_inserter(left));
+    std::set_difference(wanted.begin(), wanted.end(), now.entries.begin(), now.entries.end(),
+                        std::back_inserter(came));
     for (const auto& held : left) out.members[held.set].removed.push_back(held.member);
     for (const auto& held : came) out.members[held.set].added.push_back(held.member);
     now.entries = std::move(wanted);
@@ -288,12 +319,17 @@ void NodeController::program(const WorkloadInterface& interface, bool entriesSta
   if (!changed && !linksDirty_ && !interfaceOptionsDirty_) return;
   auto tables = endpointTables({&interface, 1}, links_, options_.endpoints);
   if (!options_.routeWorkloads) tables.routes.clear();
-  difference(now.tables.routes, tables.routes, [&](const auto& key) { out.routesRemoved.push_back(key); },
-             [&](const auto&, const auto& route) { out.routes.push_back(route); });
-  difference(now.tables.neighbours, tables.neighbours, [&](const auto& key) { out.neighboursRemoved.push_back(key); },
-             [&](const auto&, const auto& neighbour) { out.neighbours.push_back(neighbour); });
-  difference(now.tables.sysctls, tables.sysctls, [&](const auto& path) { out.sysctlsRemoved.push_back(path); },
-             [&](const auto& path, const auto& value) { out.sysctls[path] = value; });
+  difference(
+      now.tables.routes, tables.routes, [&](const auto& key) { out.routesRemoved.push_back(key); },
+      [&](const auto&, const auto& route) { out.routes.push_back(route); });
+  difference(
+      now.tables.neighbours, tables.neighbours,
+      [&](const auto& key) { out.neighboursRemoved.push_back(key); },
+      [&](const auto&, const auto& neighbour) { out.neighbours.push_back(neighbour); });
+  difference(
+      now.tables.sysctls, tables.sysctls,
+      [&](const auto& path) { out.sysctlsRemoved.push_back(path); },
+      [&](const auto& path, const auto& value) { out.sysctls[path] = value; });
   now.tables = std::move(tables);
 }
 
@@ -309,7 +345,8 @@ void NodeController::applyNat(DesiredChange& out) {
     for (const auto& set : wanted.sets) {
       const auto old = before.find(set.spec.name);
       if (old == before.end()) out.setsAdded.push_back(set.spec);
-      const auto members = old == before.end() ? std::set<dataplane::SetMember>{} : old->second->members;
+      const auto members =
+          old == before.end() ? std::set<dataplane::SetMember>{} : old->second->members;
       for (const auto& member : members) {
         if (!set.members.contains(member)) out.members[set.spec.name].removed.push_back(member);
       }
@@ -329,11 +366,14 @@ void NodeController::applyTables(DesiredChange& out) {
   tablesDirty_ = false;
   for (const auto& state : families_) {
     const auto& shared = state.sharedSources;
-    out.tables[{state.family, dataplane::TableName::Raw}] = rawTable(state.family, options_.statics, shared);
+    out.tables[{state.family, dataplane::TableName::Raw}] =
+        rawTable(state.family, options_.statics, shared);
     auto filter = filterTable(state.family, options_.statics);
-    for (const auto& [name, rules] : state.chains.chains()) filter.chains.insert_or_assign(name, rules);
+    for (const auto& [name, rules] : state.chains.chains())
+      filter.chains.insert_or_assign(name, rules);
     for (const auto* layout : {&ingress_, &egress_}) {
-      for (auto& [name, rules] : dispatchChains(*layout, shared, state.family)) filter.chains.insert_or_assign(name, rules);
+      for (auto& [name, rules] : dispatchChains(*layout, shared, state.family))
+        filter.chains.insert_or_assign(name, rules);
     }
     out.tables[{state.family, dataplane::TableName::Filter}] = std::move(filter);
   }
@@ -356,13 +396,17 @@ void NodeController::applyNodeRoutes(DesiredChange& out) {
     skipped_.insert(skipped_.end(), single.skipped.begin(), single.skipped.end());
   }
   std::erase_if(wanted, [&](const auto& entry) {
-    return std::find(options_.families.begin(), options_.families.end(), entry.first.destination.family()) == options_.families.end();
+    return std::find(options_.families.begin(), options_.families.end(),
+                     entry.first.destination.family()) == options_.families.end();
   });
-  difference(nodeRoutes_, wanted, [&](const auto& key) { out.routesRemoved.push_back(key); },
-             [&](const auto&, const auto& route) { out.routes.push_back(route); });
+  difference(
+      nodeRoutes_, wanted, [&](const auto& key) { out.routesRemoved.push_back(key); },
+      [&](const auto&, const auto& route) { out.routes.push_back(route); });
   nodeRoutes_ = std::move(wanted);
 }
 
-std::vector<SkippedRoute> NodeController::skippedRoutes() const { return skipped_; }
+std::vector<SkippedRoute> NodeController::skippedRoutes() const {
+  return skipped_;
+}
 
 }  // namespace margay::controllers

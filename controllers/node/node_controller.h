@@ -29,14 +29,15 @@ struct NodeOptions {
   EndpointOptions endpoints;
   NatOptions nat;
   std::uint32_t maxSetElements = 1048576;
-  bool forwarding = true;   ///< IPForwarding
+  bool forwarding = true;      ///< IPForwarding
   bool routeWorkloads = true;  ///< RouteSyncDisabled is off
   bool nodeRouting = true;     ///< routes to other nodes' pods are ours to make
   bool operator==(const NodeOptions&) const = default;
 };
 
-/// Everything one node should have in its kernel, from the newest values of all objects and what is known of
-/// its links. Pure: the caller brings events in any order and takes what changed. One thread.
+/// Everything one node should have in its kernel, from the newest values of all objects and what is
+/// known of its links. Pure: the caller brings events in any order and takes what changed. One
+/// thread.
 class NodeController {
  public:
   NodeController(std::string nodeName, NodeOptions options);
@@ -45,9 +46,11 @@ class NodeController {
   void setLinks(dataplane::LinkMap links, std::vector<dataplane::InterfaceAddress> addresses);
   void setOptions(NodeOptions options);
 
-  /// What the updates since the last call changed. Cost follows what changed, not the size of the cluster.
+  /// What the updates since the last call changed. Cost follows what changed, not the size of the
+  /// cluster.
   DesiredChange flush(TimePoint now);
-  /// After a pass that left nothing pending: drops groups that nobody needs any more, with their sets.
+  /// After a pass that left nothing pending: drops groups that nobody needs any more, with their
+  /// sets.
   DesiredChange collect(TimePoint now);
   [[nodiscard]] std::optional<TimePoint> nextCollect() const { return engine_.nextCollect(); }
 
@@ -56,9 +59,13 @@ class NodeController {
   /// The newest values of all objects, for the plain evaluator. O(objects).
   [[nodiscard]] Objects objects() const;
   /// Endpoints that cannot be programmed as they are, and routes that cannot be made.
-  [[nodiscard]] const std::vector<EndpointProblem>& problems() const { return interfaces_.problems; }
+  [[nodiscard]] const std::vector<EndpointProblem>& problems() const {
+    return interfaces_.problems;
+  }
   [[nodiscard]] std::vector<SkippedRoute> skippedRoutes() const;
-  [[nodiscard]] const std::vector<WorkloadInterface>& interfaces() const { return interfaces_.interfaces; }
+  [[nodiscard]] const std::vector<WorkloadInterface>& interfaces() const {
+    return interfaces_.interfaces;
+  }
 
  private:
   struct Programmed {
@@ -67,7 +74,8 @@ class NodeController {
     EndpointTables tables;
   };
   struct FamilyState {
-    explicit FamilyState(Family which, const RuleOptions& rules) : family(which), chains(which, rules) {}
+    explicit FamilyState(Family which, const RuleOptions& rules)
+        : family(which), chains(which, rules) {}
     Family family;
     GroupChains chains;
     std::map<dataplane::SetName, dataplane::SetSpec> dispatchSets;
@@ -96,7 +104,8 @@ class NodeController {
   std::map<api::ObjectKey, std::shared_ptr<const LocalEndpoint>> local_;
   std::map<std::string, api::IPPool> pools_;
   std::map<std::string, api::Node> nodes_;
-  std::map<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>> uncovered_;  // remote, in no pod CIDR of their node
+  std::map<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>>
+      uncovered_;  // remote, in no pod CIDR of their node
   dataplane::LinkMap links_;
   std::vector<dataplane::InterfaceAddress> addresses_;
 

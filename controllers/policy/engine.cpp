@@ -28,7 +28,8 @@ RuleListPtr listOf(const PolicyRecord& record, api::PolicyDirection direction) {
   const auto& written = direction == api::PolicyDirection::Ingress ? source.ingress : source.egress;
   auto rules = resolveRules(written, source.ns).rules;
   auto hash = ruleListHash(source.label, source.tier, rules);
-  return std::make_shared<const RuleList>(RuleList{source.label, source.tier, std::move(rules), std::move(hash)});
+  return std::make_shared<const RuleList>(
+      RuleList{source.label, source.tier, std::move(rules), std::move(hash)});
 }
 
 }  // namespace
@@ -44,9 +45,11 @@ struct PolicyEngine::State {
         policies(localIndex, lists),
         profiles(lists),
         groups(lists),
-        locals({localIndex, policies, profiles, tiers, groups}, std::move(config.interfacePrefix)) {}
+        locals({localIndex, policies, profiles, tiers, groups}, std::move(config.interfacePrefix)) {
+  }
 
-  void setEndpoint(const api::ObjectKey& key, const std::shared_ptr<const api::WorkloadEndpoint>& endpoint) {
+  void setEndpoint(const api::ObjectKey& key,
+                   const std::shared_ptr<const api::WorkloadEndpoint>& endpoint) {
     membership.set(key, endpoint);
     locals.set(key, endpoint && endpoint->node == std::string_view(node) ? endpoint : nullptr);
   }
@@ -69,17 +72,22 @@ struct PolicyEngine::State {
   LocalEndpoints locals;
 };
 
-PolicyEngine::PolicyEngine(PolicyEngineConfig config) : state_(std::make_unique<State>(std::move(config))) {}
+PolicyEngine::PolicyEngine(PolicyEngineConfig config)
+    : state_(std::make_unique<State>(std::move(config))) {}
 PolicyEngine::~PolicyEngine() = default;
 
 void PolicyEngine::update(const api::Update& update) {
   const auto& key = update.key;
   switch (key.kind) {
-    case api::Kind::WorkloadEndpoint: return state_->setEndpoint(key, valueOf<api::WorkloadEndpoint>(update));
+    case api::Kind::WorkloadEndpoint:
+      return state_->setEndpoint(key, valueOf<api::WorkloadEndpoint>(update));
     case api::Kind::NetworkSet:
-    case api::Kind::GlobalNetworkSet: return state_->membership.set(key, valueOf<api::NetworkSet>(update));
-    case api::Kind::EndpointSlice: return state_->membership.set(key, valueOf<api::EndpointSlice>(update));
-    case api::Kind::Profile: return state_->setProfile(key.name, valueOf<api::Profile>(update));
+    case api::Kind::GlobalNetworkSet:
+      return state_->membership.set(key, valueOf<api::NetworkSet>(update));
+    case api::Kind::EndpointSlice:
+      return state_->membership.set(key, valueOf<api::EndpointSlice>(update));
+    case api::Kind::Profile:
+      return state_->setProfile(key.name, valueOf<api::Profile>(update));
     case api::Kind::Tier:
       if (state_->tiers.set(key.name, valueOf<api::Tier>(update))) state_->locals.markAllDirty();
       return;
@@ -87,7 +95,8 @@ void PolicyEngine::update(const api::Update& update) {
     case api::Kind::GlobalNetworkPolicy:
     case api::Kind::KubernetesNetworkPolicy:
       return state_->policies.set(key, valueOf<api::Policy>(update), state_->locals.dirtyClasses());
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -110,7 +119,9 @@ PolicyDelta PolicyEngine::collect(TimePoint now) {
   return delta;
 }
 
-std::optional<TimePoint> PolicyEngine::nextCollect() const { return state_->groups.nextCollect(); }
+std::optional<TimePoint> PolicyEngine::nextCollect() const {
+  return state_->groups.nextCollect();
+}
 
 std::vector<std::shared_ptr<const LocalEndpoint>> PolicyEngine::endpoints() const {
   std::vector<std::shared_ptr<const LocalEndpoint>> out;
@@ -118,12 +129,15 @@ std::vector<std::shared_ptr<const LocalEndpoint>> PolicyEngine::endpoints() cons
   return out;
 }
 
-std::vector<Membership::View> PolicyEngine::sets() const { return state_->membership.sets(); }
+std::vector<Membership::View> PolicyEngine::sets() const {
+  return state_->membership.sets();
+}
 
 std::vector<PolicyView> PolicyEngine::policies() const {
   std::vector<PolicyView> out;
   for (const auto& [key, record] : state_->policies.all()) {
-    out.push_back({key, record.name, record.policy, record.active, listOf(record, api::PolicyDirection::Ingress),
+    out.push_back({key, record.name, record.policy, record.active,
+                   listOf(record, api::PolicyDirection::Ingress),
                    listOf(record, api::PolicyDirection::Egress)});
   }
   return out;
@@ -142,8 +156,10 @@ std::vector<GroupView> PolicyEngine::groups() const {
 
 PolicyCounts PolicyEngine::counts() const {
   const auto& all = state_->policies.all();
-  const auto active = std::count_if(all.begin(), all.end(), [](const auto& entry) { return entry.second.active; });
-  return {state_->locals.views().size(), state_->membership.endpoints(), static_cast<std::size_t>(active), all.size()};
+  const auto active =
+      std::count_if(all.begin(), all.end(), [](const auto& entry) { return entry.second.active; });
+  return {state_->locals.views().size(), state_->membership.endpoints(),
+          static_cast<std::size_t>(active), all.size()};
 }
 
 void PolicyEngine::forEachEndpoint(

@@ -41,10 +41,11 @@ struct PolicyCounts {
   std::size_t policies = 0;
 };
 
-/// Computes, from the objects of the datastore, which policies apply to the workloads of one node, the sets
-/// that their rules need, and the groups that workloads fall into; and says what changed. The outcome
-/// depends on the newest value of each object only, never on the order or number of updates; groups that
-/// became empty are the exception, and stay until `collect`. Pure: no I/O, no clock, no thread. One thread.
+/// Computes, from the objects of the datastore, which policies apply to the workloads of one node,
+/// the sets that their rules need, and the groups that workloads fall into; and says what changed.
+/// The outcome depends on the newest value of each object only, never on the order or number of
+/// updates; groups that became empty are the exception, and stay until `collect`. Pure: no I/O, no
+/// clock, no thread. One thread.
 class PolicyEngine {
  public:
   explicit PolicyEngine(PolicyEngineConfig config);
@@ -52,17 +53,17 @@ class PolicyEngine {
   PolicyEngine(const PolicyEngine&) = delete;
   PolicyEngine& operator=(const PolicyEngine&) = delete;
 
-  /// The newest value of a key, or that it is gone. Kinds that are no business of policy are ignored. The
-  /// namespace and name inside the value are those of the key. Microseconds, except for what touches many
-  /// endpoints at once (labels of a profile).
+  /// The newest value of a key, or that it is gone. Kinds that are no business of policy are
+  /// ignored. The namespace and name inside the value are those of the key. Microseconds, except
+  /// for what touches many endpoints at once (labels of a profile).
   void update(const api::Update& update);
 
-  /// What changed since the flush before. `now` begins the time of groups that became empty. Sets that
-  /// disappear are in the delta of the pass that needs them no more.
+  /// What changed since the flush before. `now` begins the time of groups that became empty. Sets
+  /// that disappear are in the delta of the pass that needs them no more.
   [[nodiscard]] PolicyDelta flush(TimePoint now);
-  /// As `flush`, and lets go of empty groups that are obsolete (some policy or profile in them has other
-  /// rules now) or have been empty for kEmptyGroupStays, with the sets that only they used. For after a
-  /// pass that converged.
+  /// As `flush`, and lets go of empty groups that are obsolete (some policy or profile in them has
+  /// other rules now) or have been empty for kEmptyGroupStays, with the sets that only they used.
+  /// For after a pass that converged.
   [[nodiscard]] PolicyDelta collect(TimePoint now);
   /// When `collect` would let something go, possibly in the past; none while there is nothing.
   [[nodiscard]] std::optional<TimePoint> nextCollect() const;

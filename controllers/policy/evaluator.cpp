@@ -19,10 +19,14 @@ std::string policyName(const api::Policy& policy) {
 
 std::string_view actionText(api::RuleAction action) {
   switch (action) {
-    case api::RuleAction::Allow: return "Allow";
-    case api::RuleAction::Deny: return "Deny";
-    case api::RuleAction::Log: return "Log";
-    case api::RuleAction::Pass: return "Pass";
+    case api::RuleAction::Allow:
+      return "Allow";
+    case api::RuleAction::Deny:
+      return "Deny";
+    case api::RuleAction::Log:
+      return "Log";
+    case api::RuleAction::Pass:
+      return "Pass";
   }
   return "";
 }
@@ -41,28 +45,35 @@ std::vector<api::Tier> sortedTiers(const Objects& objects) {
   std::vector<api::Tier> tiers;
   for (const auto& tier : all<api::Tier>(objects)) tiers.push_back(*tier);
   const auto isDefault = [](const api::Tier& tier) { return tier.name == "default"; };
-  if (std::none_of(tiers.begin(), tiers.end(), isDefault)) tiers.push_back({"default", api::kDefaultTierOrder});
+  if (std::none_of(tiers.begin(), tiers.end(), isDefault))
+    tiers.push_back({"default", api::kDefaultTierOrder});
   std::sort(tiers.begin(), tiers.end(), [](const api::Tier& a, const api::Tier& b) {
-    return std::tuple(!a.order.has_value(), a.order.value_or(0), a.name) < std::tuple(!b.order.has_value(), b.order.value_or(0), b.name);
+    return std::tuple(!a.order.has_value(), a.order.value_or(0), a.name) <
+           std::tuple(!b.order.has_value(), b.order.value_or(0), b.name);
   });
   return tiers;
 }
 
 /// Policies of the tier that apply to the endpoint in the direction, first one first.
-std::vector<std::shared_ptr<const api::Policy>> policiesOf(const Objects& objects, const api::Tier& tier, PolicyDirection direction, const EndpointLabels& labels) {
+std::vector<std::shared_ptr<const api::Policy>> policiesOf(const Objects& objects,
+                                                           const api::Tier& tier,
+                                                           PolicyDirection direction,
+                                                           const EndpointLabels& labels) {
   std::vector<std::pair<api::Kind, std::shared_ptr<const api::Policy>>> chosen;
   for (const auto& [key, value] : objects) {
     const auto* held = std::get_if<std::shared_ptr<const api::Policy>>(&value);
     if (held == nullptr) continue;
     const auto& policy = **held;
-    const bool applies = direction == PolicyDirection::Ingress ? policy.appliesToIngress : policy.appliesToEgress;
+    const bool applies =
+        direction == PolicyDirection::Ingress ? policy.appliesToIngress : policy.appliesToEgress;
     if (policy.tier != tier.name || !applies || policy.doNotTrack || policy.preDnat) continue;
     if (api::policySelector(policy).matches(labels)) chosen.emplace_back(key.kind, *held);
   }
   std::sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) {
     const auto rank = [](const auto& entry) {
       const auto& policy = *entry.second;
-      return std::pair(policy.order.value_or(kLast), policy.name + '/' + policy.ns.str() + '/' + std::string(api::kindText(entry.first)));
+      return std::pair(policy.order.value_or(kLast), policy.name + '/' + policy.ns.str() + '/' +
+                                                         std::string(api::kindText(entry.first)));
     };
     return rank(a) < rank(b);
   });
@@ -75,8 +86,14 @@ enum class Outcome { Allow, Deny, Pass, NoMatch };
 
 class EndpointEvaluation {
  public:
-  EndpointEvaluation(const Objects& objects, const PacketView& packet, const api::WorkloadEndpoint& endpoint, PolicyDirection direction, std::vector<Stage>& stages)
-      : objects_(objects), packet_(packet), endpoint_(endpoint), direction_(direction), stages_(stages) {}
+  EndpointEvaluation(const Objects& objects, const PacketView& packet,
+                     const api::WorkloadEndpoint& endpoint, PolicyDirection direction,
+                     std::vector<Stage>& stages)
+      : objects_(objects),
+        packet_(packet),
+        endpoint_(endpoint),
+        direction_(direction),
+        stages_(stages) {}
 
   bool allowed() {
     const EndpointLabels labels(objects_, endpoint_);
@@ -90,7 +107,8 @@ class EndpointEvaluation {
   }
 
  private:
-  Outcome tierOutcome(const api::Tier& tier, const std::vector<std::shared_ptr<const api::Policy>>& policies) {
+  Outcome tierOutcome(const api::Tier& tier,
+                      const std::vector<std::shared_ptr<const api::Policy>>& policies) {
     for (const auto& policy : policies) {
       const auto& rules = direction_ == PolicyDirection::Ingress ? policy->ingress : policy->egress;
       const auto outcome = rulesOutcome(rules, policy->ns.view(), tier.name, policyName(*policy));
@@ -106,7 +124,8 @@ class EndpointEvaluation {
     for (const auto& name : endpoint_.profiles ? *endpoint_.profiles : kNone) {
       const auto profile = profileNamed(objects_, name);
       if (!profile) continue;
-      const auto& rules = direction_ == PolicyDirection::Ingress ? profile->ingress : profile->egress;
+      const auto& rules =
+          direction_ == PolicyDirection::Ingress ? profile->ingress : profile->egress;
       const auto outcome = rulesOutcome(rules, "", "", "profile " + name);
       if (outcome == Outcome::Allow || outcome == Outcome::Deny) return outcome == Outcome::Allow;
     }
@@ -114,24 +133,34 @@ class EndpointEvaluation {
     return false;
   }
 
-  Outcome rulesOutcome(const std::vector<api::PolicyRule>& rules, std::string_view ns, const std::string& tier, const std::string& policy) {
+  Outcome rulesOutcome(const std::vector<api::PolicyRule>& rules, std::string_view ns,
+                       const std::string& tier, const std::string& policy) {
     for (std::size_t i = 0; i < rules.size(); ++i) {
       if (!packet_.matches(rules[i], ns)) continue;
-      record(tier, policy, directionText() + '[' + std::to_string(i) + ']', std::string(actionText(rules[i].action)));
+      record(tier, policy, directionText() + '[' + std::to_string(i) + ']',
+             std::string(actionText(rules[i].action)));
       switch (rules[i].action) {
-        case api::RuleAction::Allow: return Outcome::Allow;
-        case api::RuleAction::Deny: return Outcome::Deny;
-        case api::RuleAction::Pass: return Outcome::Pass;
-        case api::RuleAction::Log: break;
+        case api::RuleAction::Allow:
+          return Outcome::Allow;
+        case api::RuleAction::Deny:
+          return Outcome::Deny;
+        case api::RuleAction::Pass:
+          return Outcome::Pass;
+        case api::RuleAction::Log:
+          break;
       }
     }
     return Outcome::NoMatch;
   }
 
-  [[nodiscard]] std::string directionText() const { return direction_ == PolicyDirection::Ingress ? "ingress" : "egress"; }
+  [[nodiscard]] std::string directionText() const {
+    return direction_ == PolicyDirection::Ingress ? "ingress" : "egress";
+  }
 
-  void record(const std::string& tier, const std::string& policy, const std::string& rule, const std::string& action) {
-    stages_.push_back({directionText(), endpoint_.ns.str() + '/' + endpoint_.workload, tier, policy, rule, action});
+  void record(const std::string& tier, const std::string& policy, const std::string& rule,
+              const std::string& action) {
+    stages_.push_back({directionText(), endpoint_.ns.str() + '/' + endpoint_.workload, tier, policy,
+                       rule, action});
   }
 
   const Objects& objects_;
@@ -143,7 +172,8 @@ class EndpointEvaluation {
 
 }  // namespace
 
-std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects, const Address& address) {
+std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects,
+                                                        const Address& address) {
   for (const auto& endpoint : all<api::WorkloadEndpoint>(objects)) {
     const auto& own = endpoint->addresses;
     if (std::find(own.begin(), own.end(), Prefix::host(address)) != own.end()) return endpoint;
@@ -157,8 +187,13 @@ Verdict verdict(const Objects& objects, const Packet& packet) {
   const auto source = workloadAt(objects, packet.source);
   const auto destination = workloadAt(objects, packet.destination);
   out.allowed = true;
-  if (source) out.allowed = EndpointEvaluation(objects, view, *source, PolicyDirection::Egress, out.stages).allowed();
-  if (out.allowed && destination) out.allowed = EndpointEvaluation(objects, view, *destination, PolicyDirection::Ingress, out.stages).allowed();
+  if (source)
+    out.allowed =
+        EndpointEvaluation(objects, view, *source, PolicyDirection::Egress, out.stages).allowed();
+  if (out.allowed && destination)
+    out.allowed =
+        EndpointEvaluation(objects, view, *destination, PolicyDirection::Ingress, out.stages)
+            .allowed();
   return out;
 }
 

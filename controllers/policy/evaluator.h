@@ -9,8 +9,8 @@
 
 #include "api/model/object.h"
 
-/// The plain evaluation of policy: short, obviously right, slow. `margayctl explain` answers with it, and
-/// tests hold the incremental calculation and the kernel against it. Pure.
+/// The plain evaluation of policy: short, obviously right, slow. `margayctl explain` answers with
+/// it, and tests hold the incremental calculation and the kernel against it. Pure.
 namespace margay::controllers {
 
 /// The newest value of every object.
@@ -31,9 +31,9 @@ struct Stage {
   std::string name;      ///< "egress" of the source, "ingress" of the destination
   std::string endpoint;  ///< "namespace/workload"
   std::string tier;      ///< empty for profiles
-  std::string policy;    ///< "namespace/name", "name", or "profile NAME"; empty at the end of a tier
-  std::string rule;      ///< "ingress[2]", "end of tier", "no profile matched"
-  std::string action;    ///< "Allow", "Deny", "Pass", "Log"
+  std::string policy;  ///< "namespace/name", "name", or "profile NAME"; empty at the end of a tier
+  std::string rule;    ///< "ingress[2]", "end of tier", "no profile matched"
+  std::string action;  ///< "Allow", "Deny", "Pass", "Log"
   bool operator==(const Stage&) const = default;
 };
 
@@ -42,11 +42,12 @@ struct Verdict {
   std::vector<Stage> stages;
 };
 
-/// Whether a new flow that begins with `packet` passes. An end that is no workload has no policy here.
-/// O(objects).
+/// Whether a new flow that begins with `packet` passes. An end that is no workload has no policy
+/// here. O(objects).
 [[nodiscard]] Verdict verdict(const Objects& objects, const Packet& packet);
 
 /// The workload that has the address; of several, the first by key.
-[[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects, const Address& address);
+[[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects,
+                                                                      const Address& address);
 
 }  // namespace margay::controllers

@@ -12,9 +12,11 @@
 /// The parts of the plain evaluator that say whether a rule matches a packet.
 namespace margay::controllers {
 
-[[nodiscard]] std::shared_ptr<const api::Profile> profileNamed(const Objects& objects, const std::string& name);
+[[nodiscard]] std::shared_ptr<const api::Profile> profileNamed(const Objects& objects,
+                                                               const std::string& name);
 
-/// Labels of an endpoint or a network set: its own, then those that its profiles apply, first profile first.
+/// Labels of an endpoint or a network set: its own, then those that its profiles apply, first
+/// profile first.
 class EndpointLabels final : public api::LabelSource {
  public:
   EndpointLabels(const Objects& objects, const api::WorkloadEndpoint& endpoint);
@@ -37,13 +39,15 @@ struct Owners {
 class PacketView {
  public:
   PacketView(const Objects& objects, const Packet& packet);
-  /// Every field of the rule holds for the packet. `ns`: of the policy, empty for global ones and profiles.
+  /// Every field of the rule holds for the packet. `ns`: of the policy, empty for global ones and
+  /// profiles.
   [[nodiscard]] bool matches(const api::PolicyRule& rule, std::string_view ns) const;
 
  private:
   enum class End { Source, Destination };
   [[nodiscard]] bool endMatches(const api::PolicyRule& rule, End end, std::string_view ns) const;
-  [[nodiscard]] bool portMatches(const std::vector<api::Port>& ports, End end, const std::function<bool(std::size_t)>& ownerCounts) const;
+  [[nodiscard]] bool portMatches(const std::vector<api::Port>& ports, End end,
+                                 const std::function<bool(std::size_t)>& ownerCounts) const;
   [[nodiscard]] bool serviceMatches(const api::ServiceRef& service, End end) const;
   [[nodiscard]] bool icmpMatches(const api::IcmpFields& fields) const;
 

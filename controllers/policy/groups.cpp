@@ -85,7 +85,8 @@ std::vector<const RuleList*> listsOf(const Group& group) {
 
 }  // namespace
 
-Group reachableGroup(api::PolicyDirection direction, std::vector<GroupTier> tiers, const std::vector<RuleListPtr>& profiles) {
+Group reachableGroup(api::PolicyDirection direction, std::vector<GroupTier> tiers,
+                     const std::vector<RuleListPtr>& profiles) {
   Group out;
   out.direction = direction;
   bool goesOn = true;
@@ -112,7 +113,9 @@ GroupPtr Groups::join(Group group) {
   return entry.group;
 }
 
-void Groups::leave(const GroupPtr& group) { --groups_.at({group->direction, group->hash}).members; }
+void Groups::leave(const GroupPtr& group) {
+  --groups_.at({group->direction, group->hash}).members;
+}
 
 void Groups::flush(TimePoint now, PolicyDelta& delta) {
   for (auto& [key, entry] : groups_) {
@@ -125,7 +128,8 @@ void Groups::flush(TimePoint now, PolicyDelta& delta) {
 
 std::optional<TimePoint> Groups::dueAt(const Entry& entry) {
   if (entry.members > 0 || !entry.emptySince) return std::nullopt;
-  const bool obsolete = std::any_of(entry.lists.begin(), entry.lists.end(), [](const auto* list) { return !list->current(); });
+  const bool obsolete = std::any_of(entry.lists.begin(), entry.lists.end(),
+                                    [](const auto* list) { return !list->current(); });
   return obsolete ? *entry.emptySince : *entry.emptySince + kEmptyGroupStays;
 }
 

@@ -15,13 +15,15 @@ namespace margay::controllers {
 
 inline constexpr std::chrono::minutes kEmptyGroupStays{10};
 
-/// What of `tiers` and `profiles` a packet can reach, and its hash. Left out are: policies behind an
-/// unconditional rule that ends their tier, tiers and profiles behind a tier that always ends in a verdict,
-/// profiles without rules, and profiles behind one that always ends in a verdict. `tiers` are in order and
-/// each has a policy of the direction. Pure.
-[[nodiscard]] Group reachableGroup(api::PolicyDirection direction, std::vector<GroupTier> tiers, const std::vector<RuleListPtr>& profiles);
+/// What of `tiers` and `profiles` a packet can reach, and its hash. Left out are: policies behind
+/// an unconditional rule that ends their tier, tiers and profiles behind a tier that always ends in
+/// a verdict, profiles without rules, and profiles behind one that always ends in a verdict.
+/// `tiers` are in order and each has a policy of the direction. Pure.
+[[nodiscard]] Group reachableGroup(api::PolicyDirection direction, std::vector<GroupTier> tiers,
+                                   const std::vector<RuleListPtr>& profiles);
 
-/// The groups that exist: those with members, and those that lost their last one not long ago. One thread.
+/// The groups that exist: those with members, and those that lost their last one not long ago. One
+/// thread.
 class Groups {
  public:
   explicit Groups(ResolvedLists& lists) : lists_(lists) {}
@@ -31,7 +33,8 @@ class Groups {
   /// An empty group stays until `collect` takes it.
   void leave(const GroupPtr& group);
 
-  /// Names groups that are new since the last flush, and begins the time of those that became empty.
+  /// Names groups that are new since the last flush, and begins the time of those that became
+  /// empty.
   void flush(TimePoint now, PolicyDelta& delta);
   /// Takes empty groups that are obsolete or have been empty for kEmptyGroupStays.
   void collect(TimePoint now, PolicyDelta& delta);

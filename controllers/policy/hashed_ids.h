@@ -7,8 +7,9 @@
 
 namespace margay::controllers {
 
-/// Small numbers by the hash of what they stand for: 8 bytes a slot, at most three quarters full. The owner
-/// holds the content and says which of the candidates is meant. Several may have one hash; many make it slow.
+/// Small numbers by the hash of what they stand for: 8 bytes a slot, at most three quarters full.
+/// The owner holds the content and says which of the candidates is meant. Several may have one
+/// hash; many make it slow.
 class HashedIds {
  public:
   void insert(std::size_t hash, std::uint32_t id) {
@@ -21,7 +22,8 @@ class HashedIds {
   void erase(std::size_t hash, std::uint32_t id) {
     if (slots_.empty()) return;
     std::size_t at = fold(hash) & mask();
-    while (slots_[at].id != kFree && !(slots_[at].id == id && slots_[at].hash == fold(hash))) at = next(at);
+    while (slots_[at].id != kFree && !(slots_[at].id == id && slots_[at].hash == fold(hash)))
+      at = next(at);
     if (slots_[at].id == kFree) return;
     --size_;
     // Moves later slots of the run back, so that no run has a hole before its end.
@@ -53,7 +55,9 @@ class HashedIds {
     std::uint32_t id = kFree;
   };
 
-  static std::uint32_t fold(std::size_t hash) { return static_cast<std::uint32_t>(hash ^ (hash >> 32U)); }
+  static std::uint32_t fold(std::size_t hash) {
+    return static_cast<std::uint32_t>(hash ^ (hash >> 32U));
+  }
   [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
   [[nodiscard]] std::size_t next(std::size_t at) const { return (at + 1) & mask(); }
 

@@ -30,11 +30,14 @@ bool Item::contributes(const Prefix& prefix) const {
   const auto& all = endpoint ? endpoint->addresses : networkSet->nets;
   if (std::find(all.begin(), all.end(), prefix) != all.end()) return true;
   if (prefix.length != 1) return false;
-  return std::any_of(all.begin(), all.end(), [&](const Prefix& own) { return own.length == 0 && own.family() == prefix.family(); });
+  return std::any_of(all.begin(), all.end(), [&](const Prefix& own) {
+    return own.length == 0 && own.family() == prefix.family();
+  });
 }
 
 std::optional<ItemId> Items::find(const api::ObjectKey& key) const {
-  return byName_.find(std::hash<api::ObjectKey>{}(key), [&](ItemId id) { return sameName(items_[id], key); });
+  return byName_.find(std::hash<api::ObjectKey>{}(key),
+                      [&](ItemId id) { return sameName(items_[id], key); });
 }
 
 ItemId Items::add(const api::ObjectKey& key, Item item) {
@@ -68,11 +71,13 @@ void Items::erase(const api::ObjectKey& key, ItemId id) {
 }
 
 void Items::indexAddresses(ItemId id) {
-  items_[id].forEachPrefix([&](const Prefix& prefix) { byAddress_.insert(std::hash<Prefix>{}(prefix), id); });
+  items_[id].forEachPrefix(
+      [&](const Prefix& prefix) { byAddress_.insert(std::hash<Prefix>{}(prefix), id); });
 }
 
 void Items::forgetAddresses(ItemId id) {
-  items_[id].forEachPrefix([&](const Prefix& prefix) { byAddress_.erase(std::hash<Prefix>{}(prefix), id); });
+  items_[id].forEachPrefix(
+      [&](const Prefix& prefix) { byAddress_.erase(std::hash<Prefix>{}(prefix), id); });
 }
 
 }  // namespace margay::controllers

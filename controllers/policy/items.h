@@ -24,7 +24,9 @@ struct Item {
   ItemId next = kNoItem;  ///< of its class
   ItemId previous = kNoItem;
 
-  [[nodiscard]] const api::Labels& labels() const { return endpoint ? endpoint->labels : networkSet->labels; }
+  [[nodiscard]] const api::Labels& labels() const {
+    return endpoint ? endpoint->labels : networkSet->labels;
+  }
   /// Those whose labels it inherits.
   [[nodiscard]] std::vector<std::string> ownProfiles() const;
   [[nodiscard]] bool contributes(const Prefix& prefix) const;
@@ -46,8 +48,8 @@ struct Item {
   static Address upperHalf(Family family);
 };
 
-/// All endpoints and network sets of the cluster, by name and by address. 24 to 48 bytes each for finding
-/// them, beside the item itself. One thread.
+/// All endpoints and network sets of the cluster, by name and by address. 24 to 48 bytes each for
+/// finding them, beside the item itself. One thread.
 class Items {
  public:
   [[nodiscard]] std::optional<ItemId> find(const api::ObjectKey& key) const;

@@ -63,7 +63,8 @@ std::optional<std::uint32_t> LabelIndex::provider(const Class& of, std::string_v
   return std::nullopt;
 }
 
-std::size_t LabelIndex::hashOf(const api::Labels& own, const std::vector<std::string>& profiles) const {
+std::size_t LabelIndex::hashOf(const api::Labels& own,
+                               const std::vector<std::string>& profiles) const {
   std::size_t out = hashOfNames(profiles);
   for (const auto& [key, value] : own.pairs()) {
     out = combine(combine(out, std::hash<std::string>{}(key)), std::hash<std::string>{}(value));
@@ -71,11 +72,13 @@ std::size_t LabelIndex::hashOf(const api::Labels& own, const std::vector<std::st
   return out;
 }
 
-bool LabelIndex::isClass(ClassId id, const api::Labels& own, const std::vector<std::string>& profiles) const {
+bool LabelIndex::isClass(ClassId id, const api::Labels& own,
+                         const std::vector<std::string>& profiles) const {
   return classes_[id].own == own && lists_[classes_[id].list].names == profiles;
 }
 
-std::optional<ClassId> LabelIndex::find(std::size_t hash, const api::Labels& own, const std::vector<std::string>& profiles) const {
+std::optional<ClassId> LabelIndex::find(std::size_t hash, const api::Labels& own,
+                                        const std::vector<std::string>& profiles) const {
   return classByContent_.find(hash, [&](ClassId id) { return isClass(id, own, profiles); });
 }
 
@@ -117,7 +120,9 @@ void LabelIndex::release(ClassId id) {
 
 std::uint32_t LabelIndex::listFor(const std::vector<std::string>& names) {
   const auto hash = hashOfNames(names);
-  if (const auto found = listByNames_.find(hash, [&](std::uint32_t id) { return lists_[id].names == names; })) return *found;
+  if (const auto found =
+          listByNames_.find(hash, [&](std::uint32_t id) { return lists_[id].names == names; }))
+    return *found;
   const auto id = takePlace(lists_, freeLists_);
   lists_[id].names = names;
   listByNames_.insert(hash, id);
@@ -143,7 +148,8 @@ void LabelIndex::dropList(std::uint32_t list) {
 }
 
 std::uint32_t LabelIndex::profileFor(const std::string& name) {
-  if (const auto found = profileByName_.find(name); found != profileByName_.end()) return found->second;
+  if (const auto found = profileByName_.find(name); found != profileByName_.end())
+    return found->second;
   const auto id = takePlace(profiles_, freeProfiles_);
   profiles_[id].name = name;
   profileByName_.emplace(name, id);
@@ -205,8 +211,10 @@ void LabelIndex::become(ClassId id, std::vector<SelectorId> matches) {
   const auto& before = classes_[id].matches;
   std::vector<SelectorId> left;
   std::vector<SelectorId> joined;
-  std::set_difference(before.begin(), before.end(), matches.begin(), matches.end(), std::back_inserter(left));
-  std::set_difference(matches.begin(), matches.end(), before.begin(), before.end(), std::back_inserter(joined));
+  std::set_difference(before.begin(), before.end(), matches.begin(), matches.end(),
+                      std::back_inserter(left));
+  std::set_difference(matches.begin(), matches.end(), before.begin(), before.end(),
+                      std::back_inserter(joined));
   for (const auto selector : left) beforeChange_(id, selector);
   for (const auto selector : joined) beforeChange_(id, selector);
   for (const auto selector : left) --selectors_[selector].matchCount;
@@ -257,7 +265,8 @@ void LabelIndex::chooseAnchor(Entry& entry, const api::LabelRestrictions& restri
     LabelAnchor anchor{key, restriction.mustHaveOneOf.value_or(std::vector<std::string>{})};
     std::size_t shared = 0;
     selectorsByLabel_.forEach(anchor, [&](SelectorId) { ++shared; });
-    if (const auto found = selectorsByKey_.find(key); found != selectorsByKey_.end()) shared += found->second.size();
+    if (const auto found = selectorsByKey_.find(key); found != selectorsByKey_.end())
+      shared += found->second.size();
     const std::tuple cost{costOf(anchor), shared};
     if (best && *best <= cost) continue;
     best = cost;
@@ -286,7 +295,8 @@ void LabelIndex::forEachCandidate(const Entry& entry, const Visit& visit) const 
 }
 
 SelectorId LabelIndex::add(const api::Selector& selector) {
-  if (const auto found = selectorByText_.find(selector.canonical()); found != selectorByText_.end()) {
+  if (const auto found = selectorByText_.find(selector.canonical());
+      found != selectorByText_.end()) {
     ++selectors_[found->second].uses;
     return found->second;
   }
@@ -304,7 +314,8 @@ SelectorId LabelIndex::add(const api::Selector& selector) {
   } else if (made.anchor->values.empty()) {
     selectorsByKey_[made.anchor->key].push_back(id);
   } else {
-    for (const auto& value : made.anchor->values) selectorsByLabel_.add(made.anchor->key, value, id);
+    for (const auto& value : made.anchor->values)
+      selectorsByLabel_.add(made.anchor->key, value, id);
   }
   forEachCandidate(made, [&](ClassId candidate) {
     auto& of = classes_[candidate];
@@ -335,7 +346,8 @@ void LabelIndex::remove(SelectorId id) {
     if (found != selectorsByKey_.end()) eraseOne(found->second, id);
     if (found != selectorsByKey_.end() && found->second.empty()) selectorsByKey_.erase(found);
   } else {
-    for (const auto& value : gone.anchor->values) selectorsByLabel_.remove(gone.anchor->key, value, id);
+    for (const auto& value : gone.anchor->values)
+      selectorsByLabel_.remove(gone.anchor->key, value, id);
   }
   gone = Entry{};
   freeSelectors_.push_back(id);

@@ -16,18 +16,20 @@
 
 namespace margay::controllers {
 
-/// A label class: all things that have equal own labels and equal lists of profiles. Reused once it is gone.
+/// A label class: all things that have equal own labels and equal lists of profiles. Reused once it
+/// is gone.
 using ClassId = std::uint32_t;
 /// A selector, by its canonical text. Reused once it is gone.
 using SelectorId = std::uint32_t;
 
-/// Which selectors match which label classes, kept current as either comes and goes and as profiles change
-/// the labels that they apply. A selector is evaluated once a class, and only where a label that it demands
-/// makes a match possible. One thread.
+/// Which selectors match which label classes, kept current as either comes and goes and as profiles
+/// change the labels that they apply. A selector is evaluated once a class, and only where a label
+/// that it demands makes a match possible. One thread.
 class LabelIndex {
  public:
   using Callback = std::function<void(ClassId, SelectorId)>;
-  /// `beforeChange` is called before a class begins or ceases to match a selector, and may read the index.
+  /// `beforeChange` is called before a class begins or ceases to match a selector, and may read the
+  /// index.
   explicit LabelIndex(Callback beforeChange);
   LabelIndex(const LabelIndex&) = delete;
   LabelIndex& operator=(const LabelIndex&) = delete;
@@ -37,7 +39,8 @@ class LabelIndex {
   ClassId acquire(const api::Labels& own, const std::vector<std::string>& profiles);
   void release(ClassId id);
   /// Whether `acquire` would give `id`. No allocation.
-  [[nodiscard]] bool isClass(ClassId id, const api::Labels& own, const std::vector<std::string>& profiles) const;
+  [[nodiscard]] bool isClass(ClassId id, const api::Labels& own,
+                             const std::vector<std::string>& profiles) const;
 
   /// One use more of the selector.
   SelectorId add(const api::Selector& selector);
@@ -48,8 +51,12 @@ class LabelIndex {
 
   [[nodiscard]] bool matches(ClassId id, SelectorId selector) const;
   /// Sorted.
-  [[nodiscard]] const std::vector<SelectorId>& selectorsOf(ClassId id) const { return classes_[id].matches; }
-  [[nodiscard]] const std::vector<std::string>& profilesOf(ClassId id) const { return lists_[classes_[id].list].names; }
+  [[nodiscard]] const std::vector<SelectorId>& selectorsOf(ClassId id) const {
+    return classes_[id].matches;
+  }
+  [[nodiscard]] const std::vector<std::string>& profilesOf(ClassId id) const {
+    return lists_[classes_[id].list].names;
+  }
   /// Number of classes that match.
   [[nodiscard]] std::size_t matchCount(SelectorId id) const { return selectors_[id].matchCount; }
   /// In no order. O(classes with the rarest label that the selector demands).
@@ -84,8 +91,10 @@ class LabelIndex {
   };
   class ClassLabels;
 
-  [[nodiscard]] std::optional<ClassId> find(std::size_t hash, const api::Labels& own, const std::vector<std::string>& profiles) const;
-  [[nodiscard]] std::size_t hashOf(const api::Labels& own, const std::vector<std::string>& profiles) const;
+  [[nodiscard]] std::optional<ClassId> find(std::size_t hash, const api::Labels& own,
+                                            const std::vector<std::string>& profiles) const;
+  [[nodiscard]] std::size_t hashOf(const api::Labels& own,
+                                   const std::vector<std::string>& profiles) const;
   std::uint32_t listFor(const std::vector<std::string>& names);
   void dropList(std::uint32_t list);
   std::uint32_t profileFor(const std::string& name);
@@ -107,7 +116,7 @@ class LabelIndex {
   std::deque<Class> classes_;
   std::vector<ClassId> freeClasses_;
   HashedIds classByContent_;
-  LabelPostings classesByLabel_;  // own labels, of demanded keys
+  LabelPostings classesByLabel_;                                 // own labels, of demanded keys
   std::unordered_map<std::string, std::uint32_t> demandedKeys_;  // by how many selectors
   std::vector<ProfileList> lists_;
   std::vector<std::uint32_t> freeLists_;
@@ -119,7 +128,7 @@ class LabelIndex {
   std::deque<Entry> selectors_;
   std::vector<SelectorId> freeSelectors_;
   std::unordered_map<std::string, SelectorId> selectorByText_;
-  LabelPostings selectorsByLabel_;                                  // anchors with values
+  LabelPostings selectorsByLabel_;                                           // anchors with values
   std::unordered_map<std::string, std::vector<SelectorId>> selectorsByKey_;  // anchors without
   std::vector<SelectorId> unanchored_;
 };

@@ -12,8 +12,8 @@
 
 namespace margay::controllers {
 
-/// What a thing must be like to be a candidate: have the label, and one of the values unless there are
-/// none.
+/// What a thing must be like to be a candidate: have the label, and one of the values unless there
+/// are none.
 struct LabelAnchor {
   std::string key;
   std::vector<std::string> values;
@@ -69,14 +69,17 @@ class LabelPostings {
   /// Calls `visit(id)` for what has the label with the value.
   template <class Visit>
   void forEach(std::string_view key, std::string_view value, const Visit& visit) const {
-    if (const auto values = keys_.find(key); values != keys_.end()) forValue(values->second, value, visit);
+    if (const auto values = keys_.find(key); values != keys_.end())
+      forValue(values->second, value, visit);
   }
 
  private:
   using Values = std::unordered_map<std::size_t, std::vector<std::uint32_t>>;
   struct TextHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
   };
 
   static std::size_t hash(std::string_view text) { return std::hash<std::string_view>{}(text); }

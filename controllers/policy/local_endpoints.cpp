@@ -12,7 +12,8 @@ const std::vector<std::string>& profilesOf(const api::WorkloadEndpoint& endpoint
 }
 
 bool applies(const api::Policy& policy, api::PolicyDirection direction) {
-  return direction == api::PolicyDirection::Ingress ? policy.appliesToIngress : policy.appliesToEgress;
+  return direction == api::PolicyDirection::Ingress ? policy.appliesToIngress
+                                                    : policy.appliesToEgress;
 }
 
 /// The tiers of `policies`, which are in order, as an operator reads them.
@@ -99,7 +100,8 @@ std::vector<const PolicyRecord*> LocalEndpoints::policiesOf(ClassId id) const {
   for (const auto selector : in_.index.selectorsOf(id)) {
     for (const auto* record : in_.policies.of(selector)) {
       if (record->policy->doNotTrack || record->policy->preDnat) continue;
-      if (auto tier = in_.tiers.find(record->policy->tier)) ranked.push_back({std::move(tier), record});
+      if (auto tier = in_.tiers.find(record->policy->tier))
+        ranked.push_back({std::move(tier), record});
     }
   }
   std::sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
@@ -111,22 +113,27 @@ std::vector<const PolicyRecord*> LocalEndpoints::policiesOf(ClassId id) const {
   return out;
 }
 
-Group LocalEndpoints::groupOf(ClassId id, const std::vector<const PolicyRecord*>& policies, api::PolicyDirection direction) const {
+Group LocalEndpoints::groupOf(ClassId id, const std::vector<const PolicyRecord*>& policies,
+                              api::PolicyDirection direction) const {
   std::vector<GroupTier> tiers;
   for (const auto* record : policies) {
     if (!applies(*record->policy, direction)) continue;
     const auto tier = in_.tiers.find(record->policy->tier);
-    if (tiers.empty() || tiers.back().name != tier->name) tiers.push_back({tier->name, tier->defaultAction, {}});
+    if (tiers.empty() || tiers.back().name != tier->name)
+      tiers.push_back({tier->name, tier->defaultAction, {}});
     tiers.back().policies.push_back(record->lists.of(direction));
   }
-  return reachableGroup(direction, std::move(tiers), in_.profiles.lists(in_.index.profilesOf(id), direction));
+  return reachableGroup(direction, std::move(tiers),
+                        in_.profiles.lists(in_.index.profilesOf(id), direction));
 }
 
 void LocalEndpoints::resolve(ClassId id, Class& of) {
   const auto policies = policiesOf(id);
   of.tiers = tiersOf(policies);
-  const auto ingress = std::exchange(of.ingress, in_.groups.join(groupOf(id, policies, api::PolicyDirection::Ingress)));
-  const auto egress = std::exchange(of.egress, in_.groups.join(groupOf(id, policies, api::PolicyDirection::Egress)));
+  const auto ingress = std::exchange(
+      of.ingress, in_.groups.join(groupOf(id, policies, api::PolicyDirection::Ingress)));
+  const auto egress = std::exchange(
+      of.egress, in_.groups.join(groupOf(id, policies, api::PolicyDirection::Egress)));
   if (ingress) in_.groups.leave(ingress);
   if (egress) in_.groups.leave(egress);
 }
@@ -150,11 +157,12 @@ void LocalEndpoints::flushEndpoint(const api::ObjectKey& key, PolicyDelta& delta
   const auto& of = classes_.at(local->second.labelClass);
   const auto& endpoint = local->second.endpoint;
   auto& view = views_[key];
-  const bool same = view && view->ingress == of.ingress && view->egress == of.egress && view->tiers == of.tiers &&
+  const bool same = view && view->ingress == of.ingress && view->egress == of.egress &&
+                    view->tiers == of.tiers &&
                     (view->endpoint == endpoint || *view->endpoint == *endpoint);
   if (same) return;
-  view = std::make_shared<const LocalEndpoint>(
-      LocalEndpoint{endpoint, of.tiers, of.ingress, of.egress, api::interfaceNameOf(*endpoint, prefix_)});
+  view = std::make_shared<const LocalEndpoint>(LocalEndpoint{
+      endpoint, of.tiers, of.ingress, of.egress, api::interfaceNameOf(*endpoint, prefix_)});
   delta.endpointsChanged.push_back(view);
 }
 

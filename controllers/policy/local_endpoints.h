@@ -16,8 +16,8 @@
 
 namespace margay::controllers {
 
-/// The workloads of this node, their ordered policies and their groups. What applies to a workload follows
-/// from its label class, so it is worked out once a class. One thread.
+/// The workloads of this node, their ordered policies and their groups. What applies to a workload
+/// follows from its label class, so it is worked out once a class. One thread.
 class LocalEndpoints {
  public:
   using EndpointPtr = std::shared_ptr<const api::WorkloadEndpoint>;
@@ -30,7 +30,8 @@ class LocalEndpoints {
     Tiers& tiers;
     Groups& groups;
   };
-  LocalEndpoints(Inputs in, std::string interfacePrefix) : in_(in), prefix_(std::move(interfacePrefix)) {}
+  LocalEndpoints(Inputs in, std::string interfacePrefix)
+      : in_(in), prefix_(std::move(interfacePrefix)) {}
 
   /// Null removes.
   void set(const api::ObjectKey& key, EndpointPtr endpoint);
@@ -60,7 +61,8 @@ class LocalEndpoints {
   void leave(const api::ObjectKey& key, ClassId id);
   void resolve(ClassId id, Class& of);
   [[nodiscard]] std::vector<const PolicyRecord*> policiesOf(ClassId id) const;
-  [[nodiscard]] Group groupOf(ClassId id, const std::vector<const PolicyRecord*>& policies, api::PolicyDirection direction) const;
+  [[nodiscard]] Group groupOf(ClassId id, const std::vector<const PolicyRecord*>& policies,
+                              api::PolicyDirection direction) const;
   void flushEndpoint(const api::ObjectKey& key, PolicyDelta& delta);
 
   Inputs in_;

@@ -26,7 +26,8 @@ bool samePorts(const api::EndpointPorts& a, const api::EndpointPorts& b) {
 
 /// Neither the members nor the labels of the item differ.
 bool sameForSets(const api::WorkloadEndpoint& a, const api::WorkloadEndpoint& b) {
-  return a.addresses == b.addresses && a.labels == b.labels && profilesOf(a) == profilesOf(b) && samePorts(a.ports, b.ports);
+  return a.addresses == b.addresses && a.labels == b.labels && profilesOf(a) == profilesOf(b) &&
+         samePorts(a.ports, b.ports);
 }
 
 }  // namespace
@@ -45,7 +46,8 @@ Membership::Membership()
         }
       }) {}
 
-void Membership::set(const api::ObjectKey& key, std::shared_ptr<const api::WorkloadEndpoint> endpoint) {
+void Membership::set(const api::ObjectKey& key,
+                     std::shared_ptr<const api::WorkloadEndpoint> endpoint) {
   if (!endpoint) return remove(key);
   Item next;
   next.endpoint = std::move(endpoint);
@@ -71,8 +73,10 @@ void Membership::put(const api::ObjectKey& key, Item next) {
   next.labelClass = before.labelClass;
   next.next = before.next;
   next.previous = before.previous;
-  const bool sameClass = before.labels() == next.labels() && before.ownProfiles() == next.ownProfiles();
-  if (sameClass && before.endpoint && sameForSets(*before.endpoint, *next.endpoint)) return items_.replaceValue(*found, std::move(next));
+  const bool sameClass =
+      before.labels() == next.labels() && before.ownProfiles() == next.ownProfiles();
+  if (sameClass && before.endpoint && sameForSets(*before.endpoint, *next.endpoint))
+    return items_.replaceValue(*found, std::move(next));
   if (!sameClass) next.labelClass = index_.acquire(next.labels(), next.ownProfiles());
   touch(index_.selectorsOf(before.labelClass), before);
   touch(index_.selectorsOf(next.labelClass), next);
@@ -121,25 +125,31 @@ void Membership::setProfileLabels(const std::string& profile, const api::Labels&
 template <class Visit>
 void Membership::contributions(const SetId& set, const Item& item, const Visit& visit) {
   if (set.kind == SetKind::Selector) {
-    item.forEachPrefix([&](const Prefix& prefix) { visit(dataplane::SetMember{prefix, 0, 0, {}}); });
+    item.forEachPrefix([&](const Prefix& prefix) {
+      visit(dataplane::SetMember{prefix, 0, 0, {}});
+    });
     return;
   }
   if (!item.endpoint || !item.endpoint->ports) return;
   for (const auto& port : *item.endpoint->ports) {
     if (port.protocol != set.protocol || port.name != set.portName) continue;
-    item.forEachPrefix([&](const Prefix& prefix) { visit(dataplane::SetMember{prefix, port.protocol, port.port, {}}); });
+    item.forEachPrefix([&](const Prefix& prefix) {
+      visit(dataplane::SetMember{prefix, port.protocol, port.port, {}});
+    });
   }
 }
 
 template <class Visit>
-void Membership::contributions(const SetId& set, const api::EndpointSlice& slice, const Visit& visit) {
+void Membership::contributions(const SetId& set, const api::EndpointSlice& slice,
+                               const Visit& visit) {
   for (const auto& address : slice.addresses) {
     const auto prefix = Prefix::host(address);
     if (set.kind == SetKind::ServiceNoPort) {
       visit(dataplane::SetMember{prefix, 0, 0, {}});
       continue;
     }
-    for (const auto& port : slice.ports) visit(dataplane::SetMember{prefix, port.protocol, port.port, {}});
+    for (const auto& port : slice.ports)
+      visit(dataplane::SetMember{prefix, port.protocol, port.port, {}});
   }
 }
 
@@ -151,7 +161,8 @@ void Membership::touch(const std::vector<SelectorId>& selectors, const Item& ite
 
 void Membership::touch(SetIndex set, const Item& item) {
   if (!sets_[set].announced) return;
-  contributions(sets_[set].id, item, [&](const dataplane::SetMember& member) { touch(set, member); });
+  contributions(sets_[set].id, item,
+                [&](const dataplane::SetMember& member) { touch(set, member); });
 }
 
 void Membership::touch(const api::EndpointSlice& slice) {
@@ -159,7 +170,8 @@ void Membership::touch(const api::EndpointSlice& slice) {
   if (found == setsOfService_.end()) return;
   for (const auto set : found->second) {
     if (!sets_[set].announced) continue;
-    contributions(sets_[set].id, slice, [&](const dataplane::SetMember& member) { touch(set, member); });
+    contributions(sets_[set].id, slice,
+                  [&](const dataplane::SetMember& member) { touch(set, member); });
   }
 }
 
@@ -175,15 +187,19 @@ bool Membership::present(const Set& set, const dataplane::SetMember& member) con
       if (set.id.kind == SetKind::Selector) return true;
       if (!item.endpoint || !item.endpoint->ports) return false;
       const auto& ports = *item.endpoint->ports;
-      return std::find(ports.begin(), ports.end(), api::EndpointPort{set.id.portName, member.protocol, member.port}) != ports.end();
+      return std::find(ports.begin(), ports.end(),
+                       api::EndpointPort{set.id.portName, member.protocol, member.port}) !=
+             ports.end();
     });
   }
   const auto& slices = services_.of(set.id.service);
   return std::any_of(slices.begin(), slices.end(), [&](const Services::Slice& slice) {
-    if (!std::binary_search(slice->addresses.begin(), slice->addresses.end(), member.net.address)) return false;
+    if (!std::binary_search(slice->addresses.begin(), slice->addresses.end(), member.net.address))
+      return false;
     if (set.id.kind == SetKind::ServiceNoPort) return true;
-    return std::any_of(slice->ports.begin(), slice->ports.end(),
-                       [&](const api::ServicePort& port) { return port.protocol == member.protocol && port.port == member.port; });
+    return std::any_of(slice->ports.begin(), slice->ports.end(), [&](const api::ServicePort& port) {
+      return port.protocol == member.protocol && port.port == member.port;
+    });
   });
 }
 
@@ -240,7 +256,9 @@ void Membership::markDirty(SetIndex set) {
 
 void Membership::destroy(SetIndex set) {
   auto& gone = sets_[set];
-  const auto forget = [&](std::vector<SetIndex>& all) { all.erase(std::find(all.begin(), all.end(), set)); };
+  const auto forget = [&](std::vector<SetIndex>& all) {
+    all.erase(std::find(all.begin(), all.end(), set));
+  };
   setById_.erase(gone.id);
   if (hasSelector(gone.id.kind)) {
     forget(setsOf_[gone.selector]);
@@ -262,7 +280,8 @@ void Membership::flush(PolicyDelta& delta) {
     if (set.uses > 0 && !set.announced) {
       set.announced = true;
       delta.setsAdded.push_back(set.id);
-      if (auto all = members(set); !all.empty()) delta.members.push_back({set.id, std::move(all), {}});
+      if (auto all = members(set); !all.empty())
+        delta.members.push_back({set.id, std::move(all), {}});
     } else if (set.uses == 0) {
       if (set.announced) delta.setsRemoved.push_back(set.id);
       destroy(id);

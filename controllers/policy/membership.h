@@ -24,10 +24,10 @@ struct SetNeed {
 
 using SetIndex = std::uint32_t;
 
-/// What is in each active set. Sets hold no members of their own: a member is in a set exactly when some
-/// endpoint, network set or slice contributes it, which the indexes answer, so that 100,000 endpoints cost
-/// the same whatever the number of sets. Changes are noted before they happen and compared at `flush`.
-/// One thread.
+/// What is in each active set. Sets hold no members of their own: a member is in a set exactly when
+/// some endpoint, network set or slice contributes it, which the indexes answer, so that 100,000
+/// endpoints cost the same whatever the number of sets. Changes are noted before they happen and
+/// compared at `flush`. One thread.
 class Membership {
  public:
   Membership();
@@ -76,11 +76,14 @@ class Membership {
   };
   struct TouchedHash {
     std::size_t operator()(const Touched& touched) const {
-      return std::hash<dataplane::SetMember>{}(touched.member) + touched.set * 0x9e3779b97f4a7c15ULL;
+      return std::hash<dataplane::SetMember>{}(touched.member) +
+             touched.set * 0x9e3779b97f4a7c15ULL;
     }
   };
 
-  [[nodiscard]] static bool hasSelector(SetKind kind) { return kind == SetKind::Selector || kind == SetKind::NamedPort; }
+  [[nodiscard]] static bool hasSelector(SetKind kind) {
+    return kind == SetKind::Selector || kind == SetKind::NamedPort;
+  }
   void put(const api::ObjectKey& key, Item next);
   void remove(const api::ObjectKey& key);
   void enterClass(ItemId id);
@@ -105,14 +108,15 @@ class Membership {
   Items items_;
   Services services_;
   LabelIndex index_;
-  std::vector<ItemId> firstOf_;                  // by class; kNoItem: none
+  std::vector<ItemId> firstOf_;  // by class; kNoItem: none
   std::deque<Set> sets_;
   std::vector<SetIndex> freeSets_;
   std::map<SetId, SetIndex> setById_;
-  std::vector<std::vector<SetIndex>> setsOf_;    // by selector
+  std::vector<std::vector<SetIndex>> setsOf_;  // by selector
   std::map<api::ServiceRef, std::vector<SetIndex>> setsOfService_;
   std::vector<SetIndex> dirtySets_;
-  std::unordered_map<Touched, bool, TouchedHash> touched_;  // whether it was present at the last flush
+  std::unordered_map<Touched, bool, TouchedHash>
+      touched_;  // whether it was present at the last flush
 };
 
 }  // namespace margay::controllers

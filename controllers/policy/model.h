@@ -11,8 +11,8 @@
 #include "api/model/object.h"
 #include "dataplane/model/ipset.h"
 
-/// What the policy calculation produces: the input of the rule builder, of `margayctl inspect`, and of
-/// tests. All values; immutable once shared.
+/// What the policy calculation produces: the input of the rule builder, of `margayctl inspect`, and
+/// of tests. All values; immutable once shared.
 namespace margay::controllers {
 
 enum class SetKind : std::uint8_t {
@@ -25,26 +25,27 @@ enum class SetKind : std::uint8_t {
 /// Identity of a set that rules refer to; the same in both families.
 struct SetId {
   SetKind kind = SetKind::Selector;
-  std::string selector;        ///< canonical; Selector and NamedPort
-  std::uint8_t protocol = 0;   ///< NamedPort
-  std::string portName;        ///< NamedPort
-  api::ServiceRef service;     ///< Service, ServiceNoPort
+  std::string selector;       ///< canonical; Selector and NamedPort
+  std::uint8_t protocol = 0;  ///< NamedPort
+  std::string portName;       ///< NamedPort
+  api::ServiceRef service;    ///< Service, ServiceNoPort
   auto operator<=>(const SetId&) const = default;
   bool operator==(const SetId&) const = default;
 };
 
-/// Kernel name of the set for a family: "mgy4-s-<slug>-<hash>", at most 31 bytes, stable across restarts.
+/// Kernel name of the set for a family: "mgy4-s-<slug>-<hash>", at most 31 bytes, stable across
+/// restarts.
 [[nodiscard]] dataplane::SetName setName(const SetId& id, Family family);
 [[nodiscard]] dataplane::SetType setType(SetKind kind);
 
-/// One end of a rule with selectors resolved to sets. Every member restricts; within `nets`, and within
-/// `ports` with `namedPorts`, one hit is enough; no hit is allowed in the not... lists.
+/// One end of a rule with selectors resolved to sets. Every member restricts; within `nets`, and
+/// within `ports` with `namedPorts`, one hit is enough; no hit is allowed in the not... lists.
 struct ResolvedEnd {
   std::vector<Prefix> nets;
   std::vector<Prefix> notNets;
-  std::vector<SetId> sets;       ///< Selector, ServiceNoPort: all must contain the address
+  std::vector<SetId> sets;  ///< Selector, ServiceNoPort: all must contain the address
   std::vector<SetId> notSets;
-  std::vector<SetId> portSets;   ///< Service: all must contain (address, protocol, port)
+  std::vector<SetId> portSets;  ///< Service: all must contain (address, protocol, port)
   std::vector<api::PortRange> ports;
   std::vector<SetId> namedPorts;
   std::vector<api::PortRange> notPorts;
@@ -64,13 +65,13 @@ struct ResolvedRule {
   bool operator==(const ResolvedRule&) const = default;
 };
 
-/// The rules of one direction of a policy or profile, known by their content: policies of one bare name
-/// and tier with equal rules share it, profiles with equal rules share it.
+/// The rules of one direction of a policy or profile, known by their content: policies of one bare
+/// name and tier with equal rules share it, profiles with equal rules share it.
 struct RuleList {
   std::string label;  ///< bare policy name ("default-deny"); empty for profiles
   std::string tier;   ///< empty for profiles
   std::vector<ResolvedRule> rules;
-  std::string hash;   ///< 16 hex digits of the content, label and tier included: names the chain
+  std::string hash;  ///< 16 hex digits of the content, label and tier included: names the chain
 };
 using RuleListPtr = std::shared_ptr<const RuleList>;
 
@@ -83,9 +84,9 @@ struct GroupTier {
 /// Local workloads whose reachable policies and profiles are the same in one direction.
 struct Group {
   api::PolicyDirection direction = api::PolicyDirection::Ingress;
-  std::vector<GroupTier> tiers;        ///< only those with a policy of this direction
-  std::vector<RuleListPtr> profiles;   ///< rule-less ones left out
-  std::string hash;                    ///< 16 hex digits of the content: names chain and set
+  std::vector<GroupTier> tiers;       ///< only those with a policy of this direction
+  std::vector<RuleListPtr> profiles;  ///< rule-less ones left out
+  std::string hash;                   ///< 16 hex digits of the content: names chain and set
 };
 using GroupPtr = std::shared_ptr<const Group>;
 
@@ -115,8 +116,8 @@ struct SetMembersChange {
 
 /// What `PolicyEngine::flush` changed since the one before.
 struct PolicyDelta {
-  std::vector<SetId> setsAdded;    ///< all their members are in `members`
-  std::vector<SetId> setsRemoved;  ///< none of their members is
+  std::vector<SetId> setsAdded;           ///< all their members are in `members`
+  std::vector<SetId> setsRemoved;         ///< none of their members is
   std::vector<SetMembersChange> members;  ///< at most one a set
   std::vector<std::shared_ptr<const LocalEndpoint>> endpointsChanged;
   std::vector<api::ObjectKey> endpointsRemoved;

@@ -12,7 +12,9 @@ namespace margay::controllers {
 RuleSource ruleSource(const api::Policy& policy) {
   return {policy.name, policy.tier, policy.ns.view(), policy.ingress, policy.egress};
 }
-RuleSource ruleSource(const api::Profile& profile) { return {{}, {}, {}, profile.ingress, profile.egress}; }
+RuleSource ruleSource(const api::Profile& profile) {
+  return {{}, {}, {}, profile.ingress, profile.egress};
+}
 
 bool PolicyRecord::before(const PolicyRecord& a, const PolicyRecord& b) {
   constexpr double kLast = std::numeric_limits<double>::infinity();
@@ -20,7 +22,8 @@ bool PolicyRecord::before(const PolicyRecord& a, const PolicyRecord& b) {
          std::tuple(b.policy->order.value_or(kLast), std::string_view(b.tieBreak));
 }
 
-void PolicyTable::set(const api::ObjectKey& key, std::shared_ptr<const api::Policy> policy, std::set<ClassId>& dirty) {
+void PolicyTable::set(const api::ObjectKey& key, std::shared_ptr<const api::Policy> policy,
+                      std::set<ClassId>& dirty) {
   const auto found = records_.find(key);
   const bool known = found != records_.end();
   if (!known && !policy) return;
@@ -75,7 +78,8 @@ void PolicyTable::onMatchChange(SelectorId selector) {
 void PolicyTable::refresh() {
   for (auto* record : std::exchange(dirty_, {})) {
     record->active = local_.matchCount(record->selector) > 0;
-    if (record->active && !record->lists.resolved()) record->lists.resolve(lists_, ruleSource(*record->policy));
+    if (record->active && !record->lists.resolved())
+      record->lists.resolve(lists_, ruleSource(*record->policy));
     if (record->lists.resolved()) record->lists.setUsed(lists_, record->active);
     if (record->active || !record->lists.resolved()) {
       idle_.erase(record);

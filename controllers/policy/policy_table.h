@@ -18,8 +18,8 @@ struct PolicyRecord {
   std::string name;      ///< "namespace/name" or "name"
   std::string tieBreak;  ///< "name/namespace/kind"
   SelectorId selector = 0;
-  bool active = false;   ///< selects a local endpoint
-  ListPair lists;        ///< resolved while active, and as long after as a group needs it
+  bool active = false;  ///< selects a local endpoint
+  ListPair lists;       ///< resolved while active, and as long after as a group needs it
 
   /// Whether `a` applies before `b` in one tier, as Felix sorts.
   [[nodiscard]] static bool before(const PolicyRecord& a, const PolicyRecord& b);
@@ -32,7 +32,8 @@ class PolicyTable {
   PolicyTable(LabelIndex& local, ResolvedLists& lists) : local_(local), lists_(lists) {}
 
   /// Null removes. Adds the local classes that it applied to and applies to now to `dirty`.
-  void set(const api::ObjectKey& key, std::shared_ptr<const api::Policy> policy, std::set<ClassId>& dirty);
+  void set(const api::ObjectKey& key, std::shared_ptr<const api::Policy> policy,
+           std::set<ClassId>& dirty);
   /// A local class begins or ceases to match.
   void onMatchChange(SelectorId selector);
   /// Brings `active` and `lists` up to date.
@@ -52,7 +53,7 @@ class PolicyTable {
   std::map<api::ObjectKey, PolicyRecord> records_;
   std::vector<std::vector<PolicyRecord*>> bySelector_;
   std::set<PolicyRecord*> dirty_;
-  std::set<PolicyRecord*> idle_;   // resolved, not active
+  std::set<PolicyRecord*> idle_;  // resolved, not active
 };
 
 /// What a policy or profile gives to resolve.

@@ -55,7 +55,8 @@ void ProfileTable::refresh() {
     const auto found = records_.find(name);
     if (found == records_.end()) continue;
     auto& record = found->second;
-    if (record.uses > 0 && record.profile && !record.lists.resolved()) record.lists.resolve(lists_, ruleSource(*record.profile));
+    if (record.uses > 0 && record.profile && !record.lists.resolved())
+      record.lists.resolve(lists_, ruleSource(*record.profile));
     if (record.lists.resolved()) record.lists.setUsed(lists_, record.uses > 0);
     if (record.lists.resolved() && record.uses == 0) {
       idle_.insert(name);
@@ -85,11 +86,13 @@ void ProfileTable::dropIfUnneeded(const std::string& name) {
   if (!record.profile && record.uses == 0 && !record.lists.resolved()) records_.erase(found);
 }
 
-std::vector<RuleListPtr> ProfileTable::lists(const std::vector<std::string>& names, api::PolicyDirection direction) const {
+std::vector<RuleListPtr> ProfileTable::lists(const std::vector<std::string>& names,
+                                             api::PolicyDirection direction) const {
   std::vector<RuleListPtr> out;
   for (const auto& name : names) {
     const auto found = records_.find(name);
-    if (found != records_.end() && found->second.lists.resolved()) out.push_back(found->second.lists.of(direction));
+    if (found != records_.end() && found->second.lists.resolved())
+      out.push_back(found->second.lists.of(direction));
   }
   return out;
 }

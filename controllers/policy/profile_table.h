@@ -11,8 +11,8 @@
 
 namespace margay::controllers {
 
-/// All profiles, and the rule lists of those that local endpoints have. `projectcalico-default-allow` exists
-/// without being written and allows everything. One thread.
+/// All profiles, and the rule lists of those that local endpoints have.
+/// `projectcalico-default-allow` exists without being written and allows everything. One thread.
 class ProfileTable {
  public:
   using ProfilePtr = std::shared_ptr<const api::Profile>;
@@ -28,7 +28,8 @@ class ProfileTable {
   /// Forgets the lists of profiles that are not in use and that no group holds.
   void dropIdle();
   /// After `refresh`, of those that exist and are in use.
-  [[nodiscard]] std::vector<RuleListPtr> lists(const std::vector<std::string>& names, api::PolicyDirection direction) const;
+  [[nodiscard]] std::vector<RuleListPtr> lists(const std::vector<std::string>& names,
+                                               api::PolicyDirection direction) const;
 
  private:
   struct Record {

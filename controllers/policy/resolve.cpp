@@ -30,9 +30,11 @@ class Resolver {
     out.icmp = from.icmp;
     out.notIcmp = from.notIcmp;
     out.source = end(from.source, namedPortProtocol(from));
-    if (from.source.services) out.source.sets.push_back(service(SetKind::ServiceNoPort, *from.source.services));
+    if (from.source.services)
+      out.source.sets.push_back(service(SetKind::ServiceNoPort, *from.source.services));
     out.destination = end(from.destination, namedPortProtocol(from));
-    if (from.destination.services) out.destination.portSets.push_back(service(SetKind::Service, *from.destination.services));
+    if (from.destination.services)
+      out.destination.portSets.push_back(service(SetKind::Service, *from.destination.services));
     return out;
   }
 
@@ -52,8 +54,10 @@ class Resolver {
     const auto selectors = api::ruleSelectors(from, ns_);
     // Negated ports too are restricted by the positive selector: without it the rule cannot match.
     const auto portOwners = selectors.positive.value_or(api::Selector());
-    for (const auto& port : from.ports) addPort(port, out.ports, out.namedPorts, {portOwners, protocol});
-    for (const auto& port : from.notPorts) addPort(port, out.notPorts, out.notNamedPorts, {portOwners, protocol});
+    for (const auto& port : from.ports)
+      addPort(port, out.ports, out.namedPorts, {portOwners, protocol});
+    for (const auto& port : from.notPorts)
+      addPort(port, out.notPorts, out.notNamedPorts, {portOwners, protocol});
     const bool coveredByPorts = out.ports.empty() && !out.namedPorts.empty();
     if (selectors.positive && !coveredByPorts) out.sets.push_back(selectorSet(*selectors.positive));
     if (selectors.negative) out.notSets.push_back(selectorSet(*selectors.negative));
@@ -64,12 +68,16 @@ class Resolver {
     api::Selector selector;
     std::uint8_t protocol;
   };
-  void addPort(const api::Port& port, std::vector<api::PortRange>& ranges, std::vector<SetId>& named, const PortOwners& owners) {
+  void addPort(const api::Port& port, std::vector<api::PortRange>& ranges,
+               std::vector<SetId>& named, const PortOwners& owners) {
     if (port.name.empty()) {
       ranges.push_back(port.range);
       return;
     }
-    SetId id{.kind = SetKind::NamedPort, .selector = owners.selector.canonical(), .protocol = owners.protocol, .portName = port.name};
+    SetId id{.kind = SetKind::NamedPort,
+             .selector = owners.selector.canonical(),
+             .protocol = owners.protocol,
+             .portName = port.name};
     sets_.push_back({id, owners.selector});
     named.push_back(std::move(id));
   }
@@ -113,10 +121,16 @@ class Text {
   Text& add(Family family) { return add(static_cast<std::size_t>(family)); }
   Text& add(const api::IcmpFields& icmp) { return add(icmp.type).add(icmp.code); }
   Text& add(const Prefix& prefix) { return add(std::string_view(prefix.str())); }
-  Text& add(const api::PortRange& range) { return add(std::size_t{range.first}).add(std::size_t{range.last}); }
+  Text& add(const api::PortRange& range) {
+    return add(std::size_t{range.first}).add(std::size_t{range.last});
+  }
   Text& add(const SetId& id) {
-    return add(static_cast<std::size_t>(id.kind)).add(std::string_view(id.selector)).add(id.protocol)
-        .add(std::string_view(id.portName)).add(std::string_view(id.service.ns)).add(std::string_view(id.service.name));
+    return add(static_cast<std::size_t>(id.kind))
+        .add(std::string_view(id.selector))
+        .add(id.protocol)
+        .add(std::string_view(id.portName))
+        .add(std::string_view(id.service.ns))
+        .add(std::string_view(id.service.name));
   }
   template <class T>
   Text& add(const std::vector<T>& list) {
@@ -125,12 +139,25 @@ class Text {
     return *this;
   }
   Text& add(const ResolvedEnd& end) {
-    return add(end.nets).add(end.notNets).add(end.sets).add(end.notSets).add(end.portSets).add(end.ports)
-        .add(end.namedPorts).add(end.notPorts).add(end.notNamedPorts);
+    return add(end.nets)
+        .add(end.notNets)
+        .add(end.sets)
+        .add(end.notSets)
+        .add(end.portSets)
+        .add(end.ports)
+        .add(end.namedPorts)
+        .add(end.notPorts)
+        .add(end.notNamedPorts);
   }
   Text& add(const ResolvedRule& rule) {
-    return add(static_cast<std::size_t>(rule.action)).add(rule.ipVersion).add(rule.protocol).add(rule.notProtocol)
-        .add(rule.icmp).add(rule.notIcmp).add(rule.source).add(rule.destination);
+    return add(static_cast<std::size_t>(rule.action))
+        .add(rule.ipVersion)
+        .add(rule.protocol)
+        .add(rule.notProtocol)
+        .add(rule.icmp)
+        .add(rule.notIcmp)
+        .add(rule.source)
+        .add(rule.destination);
   }
   [[nodiscard]] const std::string& str() const { return out_; }
 
@@ -149,7 +176,8 @@ ResolvedRules resolveRules(const std::vector<api::PolicyRule>& rules, std::strin
   return out;
 }
 
-std::string ruleListHash(std::string_view label, std::string_view tier, const std::vector<ResolvedRule>& rules) {
+std::string ruleListHash(std::string_view label, std::string_view tier,
+                         const std::vector<ResolvedRule>& rules) {
   Text text;
   text.add(label).add(tier).add(rules);
   return contentHash(text.str(), 16);

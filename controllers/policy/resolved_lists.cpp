@@ -4,12 +4,14 @@
 
 namespace margay::controllers {
 
-ResolvedLists::Entry* ResolvedLists::own(const std::string& label, const std::string& tier, ResolvedRules rules) {
+ResolvedLists::Entry* ResolvedLists::own(const std::string& label, const std::string& tier,
+                                         ResolvedRules rules) {
   auto hash = ruleListHash(label, tier, rules.rules);
   auto& entry = byHash_[hash];
   ++entry.owners;
   if (entry.list) return &entry;
-  entry.list = std::make_shared<const RuleList>(RuleList{label, tier, std::move(rules.rules), std::move(hash)});
+  entry.list = std::make_shared<const RuleList>(
+      RuleList{label, tier, std::move(rules.rules), std::move(hash)});
   entry.needs = std::move(rules.sets);
   return &entry;
 }

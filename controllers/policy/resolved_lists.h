@@ -10,8 +10,9 @@
 
 namespace margay::controllers {
 
-/// Rule lists by content. A list is current while a policy or profile has exactly these rules, and in use
-/// while an active policy, an active profile or a group needs it: then its sets are kept. One thread.
+/// Rule lists by content. A list is current while a policy or profile has exactly these rules, and
+/// in use while an active policy, an active profile or a group needs it: then its sets are kept.
+/// One thread.
 class ResolvedLists {
  public:
   struct Entry {
@@ -25,7 +26,8 @@ class ResolvedLists {
 
   explicit ResolvedLists(Membership& membership) : membership_(membership) {}
 
-  /// One owner more of the list that these rules make. The entry stays until nobody owns or uses it.
+  /// One owner more of the list that these rules make. The entry stays until nobody owns or uses
+  /// it.
   Entry* own(const std::string& label, const std::string& tier, ResolvedRules rules);
   void disown(Entry* entry);
   void use(Entry* entry);
@@ -49,7 +51,8 @@ struct RuleSource {
   const std::vector<api::PolicyRule>& egress;
 };
 
-/// The lists of one policy or profile: owned while they are its current rules, in use while it is active.
+/// The lists of one policy or profile: owned while they are its current rules, in use while it is
+/// active.
 class ListPair {
  public:
   void resolve(ResolvedLists& lists, const RuleSource& source);

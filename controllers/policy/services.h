@@ -18,7 +18,9 @@ class Services {
   /// Null removes.
   void set(const api::ObjectKey& key, Slice slice);
   [[nodiscard]] const std::vector<Slice>& of(const api::ServiceRef& service) const;
-  [[nodiscard]] static api::ServiceRef serviceOf(const api::EndpointSlice& slice) { return {slice.ns.str(), slice.service}; }
+  [[nodiscard]] static api::ServiceRef serviceOf(const api::EndpointSlice& slice) {
+    return {slice.ns.str(), slice.service};
+  }
 
  private:
   std::map<api::ObjectKey, Slice> slices_;

@@ -15,15 +15,19 @@ constexpr std::size_t kHashDigits = 12;
 
 /// Words that most selectors have and that tell an operator nothing.
 constexpr std::array<std::string_view, 14> kNoise = {
-    "projectcalico", "org", "namespace", "orchestrator", "k8s",  "kubernetes", "io",
-    "serviceaccount", "name", "pcns",    "pcsa",         "in",  "has",        "app"};
+    "projectcalico",  "org",  "namespace", "orchestrator", "k8s", "kubernetes", "io",
+    "serviceaccount", "name", "pcns",      "pcsa",         "in",  "has",        "app"};
 
 char kindLetter(SetKind kind) {
   switch (kind) {
-    case SetKind::Selector: return 's';
-    case SetKind::NamedPort: return 'p';
-    case SetKind::Service: return 'v';
-    case SetKind::ServiceNoPort: return 'a';
+    case SetKind::Selector:
+      return 's';
+    case SetKind::NamedPort:
+      return 'p';
+    case SetKind::Service:
+      return 'v';
+    case SetKind::ServiceNoPort:
+      return 'a';
   }
   return 's';
 }
@@ -54,10 +58,13 @@ std::string slug(std::string_view text, std::size_t limit) {
 
 std::string readable(const SetId& id) {
   switch (id.kind) {
-    case SetKind::Selector: return id.selector;
-    case SetKind::NamedPort: return id.portName + ' ' + id.selector;
+    case SetKind::Selector:
+      return id.selector;
+    case SetKind::NamedPort:
+      return id.portName + ' ' + id.selector;
     case SetKind::Service:
-    case SetKind::ServiceNoPort: return id.service.name + ' ' + id.service.ns;
+    case SetKind::ServiceNoPort:
+      return id.service.name + ' ' + id.service.ns;
   }
   return {};
 }
@@ -85,8 +92,9 @@ dataplane::SetName setName(const SetId& id, Family family) {
 }
 
 dataplane::SetType setType(SetKind kind) {
-  return kind == SetKind::Selector || kind == SetKind::ServiceNoPort ? dataplane::SetType::HashNet
-                                                                     : dataplane::SetType::HashIpPort;
+  return kind == SetKind::Selector || kind == SetKind::ServiceNoPort
+             ? dataplane::SetType::HashNet
+             : dataplane::SetType::HashIpPort;
 }
 
 }  // namespace margay::controllers

@@ -19,7 +19,8 @@ bool Tiers::set(const std::string& name, TierPtr tier) {
 }
 
 Tiers::TierPtr Tiers::find(const std::string& name) const {
-  static const auto kDefault = std::make_shared<const api::Tier>(api::Tier{"default", api::kDefaultTierOrder, api::TierDefault::Deny});
+  static const auto kDefault = std::make_shared<const api::Tier>(
+      api::Tier{"default", api::kDefaultTierOrder, api::TierDefault::Deny});
   if (const auto found = tiers_.find(name); found != tiers_.end()) return found->second;
   return name == kDefault->name ? kDefault : nullptr;
 }

@@ -8,8 +8,8 @@
 
 namespace margay::controllers {
 
-/// Tiers by name. `default` exists without being written, with order 1,000,000 and action Deny; a tier that
-/// is only named by policies does not exist. One thread.
+/// Tiers by name. `default` exists without being written, with order 1,000,000 and action Deny; a
+/// tier that is only named by policies does not exist. One thread.
 class Tiers {
  public:
   using TierPtr = std::shared_ptr<const api::Tier>;

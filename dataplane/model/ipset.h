@@ -27,8 +27,9 @@ struct SetSpec {
   auto operator<=>(const SetSpec&) const = default;
 };
 
-/// One element. HashNet uses `net`; HashIpPort uses `net` (a host), `protocol` and `port`; HashNetIface
-/// uses `net` and `device`. hash:net cannot hold a /0: callers put the two /1 in its place.
+/// One element. HashNet uses `net`; HashIpPort uses `net` (a host), `protocol` and `port`;
+/// HashNetIface uses `net` and `device`. hash:net cannot hold a /0: callers put the two /1 in its
+/// place.
 struct SetMember {
   Prefix net;
   std::uint8_t protocol = 0;  ///< IPPROTO_*

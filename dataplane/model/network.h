@@ -16,8 +16,8 @@ namespace margay::dataplane {
 using IfName = std::string;
 using MacAddress = std::array<std::uint8_t, 6>;
 
-/// rtm_protocol of every route that we own: what tells ours from everybody else's. 0x6d, 'm'; not in
-/// iproute2's rt_protos, so `ip route` shows "proto 109".
+/// rtm_protocol of every route that we own: what tells ours from everybody else's. 0x6d, 'm'; not
+/// in iproute2's rt_protos, so `ip route` shows "proto 109".
 inline constexpr std::uint8_t kRouteProtocol = 109;
 inline constexpr std::uint32_t kMainTable = 254;
 
@@ -35,7 +35,7 @@ struct Route {
   RouteKey key;
   RouteType type = RouteType::Unicast;
   RouteScope scope = RouteScope::Universe;  ///< IPv6 ignores it: always Universe when read back
-  IfName device;                            ///< empty: the kernel finds it from the gateway, or a blackhole
+  IfName device;  ///< empty: the kernel finds it from the gateway, or a blackhole
   std::optional<Address> gateway;
   std::optional<Address> source;
   bool onLink = false;
@@ -62,11 +62,11 @@ using NeighbourMap = std::map<NeighbourKey, Neighbour>;
 struct Link {
   IfName name;
   int index = 0;
-  bool up = false;         ///< IFF_UP
-  bool running = false;    ///< IFF_LOWER_UP
+  bool up = false;       ///< IFF_UP
+  bool running = false;  ///< IFF_LOWER_UP
   MacAddress mac{};
   std::uint32_t mtu = 0;
-  std::string kind;        ///< "veth", "bridge", ... empty for plain devices
+  std::string kind;  ///< "veth", "bridge", ... empty for plain devices
   bool operator==(const Link&) const = default;
 };
 using LinkMap = std::map<IfName, Link>;
@@ -78,7 +78,8 @@ struct InterfaceAddress {
   auto operator<=>(const InterfaceAddress&) const = default;
 };
 
-/// Path below /proc/sys with '/' as separator ("net/ipv4/conf/cali1/proxy_arp") -> value without newline.
+/// Path below /proc/sys with '/' as separator ("net/ipv4/conf/cali1/proxy_arp") -> value without
+/// newline.
 using SysctlMap = std::map<std::string, std::string>;
 
 [[nodiscard]] std::string formatMac(const MacAddress& mac);

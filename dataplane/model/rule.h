@@ -12,8 +12,8 @@
 #include "base/address.h"
 #include "dataplane/model/network.h"
 
-/// Packet-filter rules in a backend-neutral form: built once by pure functions, written by a driver a
-/// backend. Every match of a rule must hold (conjunction); order of matches is kept.
+/// Packet-filter rules in a backend-neutral form: built once by pure functions, written by a driver
+/// a backend. Every match of a rule must hold (conjunction); order of matches is kept.
 namespace margay::dataplane {
 
 /// At most 28 bytes. Ours begin with kChainPrefix and nobody else's do.
@@ -48,8 +48,8 @@ struct PortRange {
   std::uint16_t last = 0;
   auto operator<=>(const PortRange&) const = default;
 };
-/// At most 15 slots, a range of more than one port uses two. The rule must also hold a ProtocolMatch of
-/// TCP, UDP, SCTP, DCCP or UDP-Lite.
+/// At most 15 slots, a range of more than one port uses two. The rule must also hold a
+/// ProtocolMatch of TCP, UDP, SCTP, DCCP or UDP-Lite.
 struct PortsMatch {
   End end = End::Destination;
   std::vector<PortRange> ports;
@@ -99,22 +99,56 @@ struct RateLimitMatch {
 using Match = std::variant<InterfaceMatch, NetMatch, ProtocolMatch, PortsMatch, IcmpMatch, SetMatch,
                            MarkMatch, ConntrackMatch, RateLimitMatch>;
 
-struct Accept { bool operator==(const Accept&) const = default; };
-struct Drop { bool operator==(const Drop&) const = default; };
-struct Reject { bool operator==(const Reject&) const = default; };  ///< ICMP port unreachable
-struct Return { bool operator==(const Return&) const = default; };
-struct NoTrack { bool operator==(const NoTrack&) const = default; };
-struct Jump { ChainName chain; bool operator==(const Jump&) const = default; };
+struct Accept {
+  bool operator==(const Accept&) const = default;
+};
+struct Drop {
+  bool operator==(const Drop&) const = default;
+};
+struct Reject {
+  bool operator==(const Reject&) const = default;
+};  ///< ICMP port unreachable
+struct Return {
+  bool operator==(const Return&) const = default;
+};
+struct NoTrack {
+  bool operator==(const NoTrack&) const = default;
+};
+struct Jump {
+  ChainName chain;
+  bool operator==(const Jump&) const = default;
+};
 /// Like Jump, but a return goes to the caller's caller.
-struct GoTo { ChainName chain; bool operator==(const GoTo&) const = default; };
+struct GoTo {
+  ChainName chain;
+  bool operator==(const GoTo&) const = default;
+};
 /// mark = (mark & ~mask) | value
-struct SetMark { std::uint32_t value = 0; std::uint32_t mask = 0; bool operator==(const SetMark&) const = default; };
+struct SetMark {
+  std::uint32_t value = 0;
+  std::uint32_t mask = 0;
+  bool operator==(const SetMark&) const = default;
+};
 /// LOG: continues with the next rule. `prefix` at most 29 bytes; level as in syslog (5 is notice).
-struct LogPacket { std::string prefix; std::uint8_t level = 5; bool operator==(const LogPacket&) const = default; };
-struct Masquerade { std::optional<PortRange> toPorts; bool fullyRandom = true; bool operator==(const Masquerade&) const = default; };
-struct SourceNat { Address to; std::optional<PortRange> toPorts; bool fullyRandom = true; bool operator==(const SourceNat&) const = default; };
+struct LogPacket {
+  std::string prefix;
+  std::uint8_t level = 5;
+  bool operator==(const LogPacket&) const = default;
+};
+struct Masquerade {
+  std::optional<PortRange> toPorts;
+  bool fullyRandom = true;
+  bool operator==(const Masquerade&) const = default;
+};
+struct SourceNat {
+  Address to;
+  std::optional<PortRange> toPorts;
+  bool fullyRandom = true;
+  bool operator==(const SourceNat&) const = default;
+};
 
-using Action = std::variant<Accept, Drop, Reject, Return, NoTrack, Jump, GoTo, SetMark, LogPacket, Masquerade, SourceNat>;
+using Action = std::variant<Accept, Drop, Reject, Return, NoTrack, Jump, GoTo, SetMark, LogPacket,
+                            Masquerade, SourceNat>;
 
 struct Rule {
   std::vector<Match> matches;
@@ -134,8 +168,8 @@ struct TableId {
   [[nodiscard]] std::string str() const;  ///< "filter (IPv4)"
 };
 
-/// A rule of ours in a chain that is not ours: before all others, or after all others. Its comment must
-/// begin with kHookCommentPrefix; that is how it is known as ours.
+/// A rule of ours in a chain that is not ours: before all others, or after all others. Its comment
+/// must begin with kHookCommentPrefix; that is how it is known as ours.
 struct HookRule {
   BaseChain chain = BaseChain::Forward;
   Position position = Position::First;
@@ -147,14 +181,15 @@ inline constexpr std::string_view kHookCommentPrefix = "margay:";
 /// A chain's rules, shared and immutable: equal pointers are equal content.
 using ChainRules = std::shared_ptr<const std::vector<Rule>>;
 
-/// All that we want in one kernel table. Within one base chain and position, hooks keep their order.
+/// All that we want in one kernel table. Within one base chain and position, hooks keep their
+/// order.
 struct RuleTable {
   std::map<ChainName, ChainRules> chains;
   std::vector<HookRule> hooks;
 };
 
-/// As iptables-save writes it, without "-A CHAIN" ("-i cali+ -p tcp -j mgy-from-workload"): for plans,
-/// golden tests and logs.
+/// As iptables-save writes it, without "-A CHAIN" ("-i cali+ -p tcp -j mgy-from-workload"): for
+/// plans, golden tests and logs.
 [[nodiscard]] std::string ruleText(const Rule& rule, Family family);
 [[nodiscard]] std::string_view baseChainText(BaseChain chain);  ///< "FORWARD"
 [[nodiscard]] std::string_view tableText(TableName table);      ///< "filter"

@@ -54,11 +54,11 @@ TEST(DocumentReader, ResolvesPlainScalarsAsKubectlDoes) {
       "0o17\nu: |\n  9\nv: 09\nw: \"-\"\n");
   ASSERT_FALSE(got.problem) << got.problem->str();
   const json expected = {
-      {"a", true}, {"y", "n"},    {"b", "yes"}, {"c", 8080},         {"d", "8080"},      {"e", 31},
-      {"f", 8},       {"g", 1.5},   {"h", 1000.0},       {"i", nullptr},     {"j", nullptr},
-      {"k", false},   {"l", 1000},  {"m", -7},           {"nn", "10.0.0.1"}, {"o", "10.0.0.0/8"},
-      {"p", "1.2.3"}, {"q", "5"},   {"r", "2020-01-01"}, {"s", ".inf"},      {"t", 15},
-      {"u", "9\n"},   {"v", 9},     {"w", "-"}};
+      {"a", true},         {"y", "n"},     {"b", "yes"}, {"c", 8080},         {"d", "8080"},
+      {"e", 31},           {"f", 8},       {"g", 1.5},   {"h", 1000.0},       {"i", nullptr},
+      {"j", nullptr},      {"k", false},   {"l", 1000},  {"m", -7},           {"nn", "10.0.0.1"},
+      {"o", "10.0.0.0/8"}, {"p", "1.2.3"}, {"q", "5"},   {"r", "2020-01-01"}, {"s", ".inf"},
+      {"t", 15},           {"u", "9\n"},   {"v", 9},     {"w", "-"}};
   for (const auto& [name, value] : expected.items()) {
     EXPECT_EQ(got.objects.at(0).at(name), value) << name;
   }

@@ -29,7 +29,9 @@ class FileManifestTest : public ::testing::Test {
     directory_ = ::mkdtemp(pattern.data());
   }
   ~FileManifestTest() override { fs::remove_all(directory_); }
-  void write(const std::string& file, const std::string& text) { std::ofstream(fs::path(directory_) / file) << text; }
+  void write(const std::string& file, const std::string& text) {
+    std::ofstream(fs::path(directory_) / file) << text;
+  }
   std::string directory_;
 };
 
@@ -52,24 +54,30 @@ Value endpoint(std::vector<std::string> profiles) {
   made.interfaceName = "cali123";
   made.mac = {{1, 2, 3, 4, 5, 0xfe}};
   made.addresses = {*Prefix::parseNetwork("10.0.0.1")};
-  made.labels = Labels(LabelMap{{"app", "true"}, {"projectcalico.org/namespace", "default"}, {"projectcalico.org/orchestrator", "cni"}});
-  if (!profiles.empty()) made.profiles = std::make_shared<const std::vector<std::string>>(std::move(profiles));
+  made.labels = Labels(LabelMap{{"app", "true"},
+                                {"projectcalico.org/namespace", "default"},
+                                {"projectcalico.org/orchestrator", "cni"}});
+  if (!profiles.empty())
+    made.profiles = std::make_shared<const std::vector<std::string>>(std::move(profiles));
   return std::make_shared<const WorkloadEndpoint>(made);
 }
 template <class T>
 T decodedAs(const nlohmann::ordered_json& object) {
   T out;
-  const auto problem = readYaml(yamlText(object), {}, [&](const DocumentPlace&, nlohmann::json& document) {
-    const auto decoded = decodeCalico(document);
-    for (const auto& error : decoded.errors) ADD_FAILURE() << error.field << ": " << error.reason;
-    if (decoded.value) out = *std::get<std::shared_ptr<const T>>(*decoded.value);
-  });
+  const auto problem =
+      readYaml(yamlText(object), {}, [&](const DocumentPlace&, nlohmann::json& document) {
+        const auto decoded = decodeCalico(document);
+        for (const auto& error : decoded.errors)
+          ADD_FAILURE() << error.field << ": " << error.reason;
+        if (decoded.value) out = *std::get<std::shared_ptr<const T>>(*decoded.value);
+      });
   EXPECT_FALSE(problem) << (problem ? problem->str() : "");
   return out;
 }
 
 TEST(CalicoEncode, WhatIsWrittenReadsAsTheSame) {
-  const WorkloadEndpoint made = *std::get<std::shared_ptr<const WorkloadEndpoint>>(endpoint({"A", "B"}));
+  const WorkloadEndpoint made =
+      *std::get<std::shared_ptr<const WorkloadEndpoint>>(endpoint({"A", "B"}));
   EXPECT_EQ(decodedAs<WorkloadEndpoint>(encodeWorkloadEndpoint(made)), made);
   const Profile group = *std::get<std::shared_ptr<const Profile>>(profile("PROF_A", "g"));
   EXPECT_EQ(decodedAs<Profile>(encodeProfile(group)), group);
@@ -77,11 +85,14 @@ TEST(CalicoEncode, WhatIsWrittenReadsAsTheSame) {
 
 TEST(KubernetesConvert, GivesCalicosPolicy) {
   const auto got = convertKubernetes(
-      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec:\n  podSelector: {matchLabels: {a: b}}\n"
-      "  ingress: [{from: [{namespaceSelector: {}}], ports: [{port: 80}, {port: dns, protocol: UDP}]}]\n");
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec:\n  "
+      "podSelector: {matchLabels: {a: b}}\n"
+      "  ingress: [{from: [{namespaceSelector: {}}], ports: [{port: 80}, {port: dns, protocol: "
+      "UDP}]}]\n");
   ASSERT_TRUE(got);
   ASSERT_THAT(got->objects, SizeIs(1));
-  const auto expected = nlohmann::ordered_json::parse(R"~({"apiVersion":"projectcalico.org/v3","kind":"NetworkPolicy",
+  const auto expected =
+      nlohmann::ordered_json::parse(R"~({"apiVersion":"projectcalico.org/v3","kind":"NetworkPolicy",
     "metadata":{"name":"p","namespace":"default"},"spec":{"tier":"default","order":1000,
     "selector":"projectcalico.org/orchestrator == 'k8s' && a == 'b'","types":["Ingress"],"ingress":[
     {"action":"Allow","protocol":"TCP","source":{"selector":"projectcalico.org/orchestrator == 'k8s'",
@@ -94,11 +105,15 @@ TEST(KubernetesConvert, GivesCalicosPolicy) {
 
 TEST(KubernetesConvert, WarnsOfWhatItLeavesOut) {
   const auto got = convertKubernetes(
-      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {ingress: [{ports: [{port: -1}]}]}\n"
-      "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n");
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {ingress: "
+      "[{ports: [{port: -1}]}]}\n"
+      "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\napiVersion: v1\nkind: "
+      "Namespace\nmetadata: {name: n}\n");
   ASSERT_TRUE(got);
   EXPECT_THAT(got->objects, SizeIs(2));
-  EXPECT_THAT(got->warnings, ElementsAre(HasSubstr("NetworkPolicy default/p: spec.ingress[0].ports[0].port"), HasSubstr("ConfigMap c")));
+  EXPECT_THAT(got->warnings,
+              ElementsAre(HasSubstr("NetworkPolicy default/p: spec.ingress[0].ports[0].port"),
+                          HasSubstr("ConfigMap c")));
   EXPECT_FALSE(convertKubernetes("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"));
   EXPECT_FALSE(convertKubernetes("{"));
 }
@@ -113,16 +128,19 @@ TEST_F(FileManifestTest, WritesFindsChangesAndRemovesObjects) {
   const auto found = writer->find(key);
   ASSERT_TRUE(found && *found);
   EXPECT_TRUE((*found)->alone);
-  EXPECT_THAT(*std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles, ElementsAre("PROF_A"));
+  EXPECT_THAT(*std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles,
+              ElementsAre("PROF_A"));
   EXPECT_THAT(*writer->list(Kind::Profile), SizeIs(1));
   ASSERT_TRUE(writer->remove(key));
   EXPECT_FALSE(*writer->find(key));
   EXPECT_EQ(writer->remove(key).error().code, Errc::NotFound);
-  EXPECT_EQ(std::distance(fs::directory_iterator(directory_ + "/new"), fs::directory_iterator()), 1);
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory_ + "/new"), fs::directory_iterator()),
+            1);
 }
 
 TEST_F(FileManifestTest, LeavesFilesWithOtherObjectsAlone) {
-  write("many.yaml", yamlText(*encodeCalico(profile("A", "a"))) + "---\n" + yamlText(*encodeCalico(profile("B", "b"))));
+  write("many.yaml", yamlText(*encodeCalico(profile("A", "a"))) + "---\n" +
+                         yamlText(*encodeCalico(profile("B", "b"))));
   auto writer = ManifestWriter::open(directory_);
   ASSERT_TRUE(writer);
   EXPECT_THAT(writer->put(profile("A", "x")).error().what, HasSubstr("many.yaml"));
@@ -137,7 +155,8 @@ TEST_F(FileManifestTest, TwoWritersDoNotLoseEachOthersWork) {
       const auto found = writer->find(keyOfValue(endpoint({})));
       ASSERT_TRUE(found);
       std::vector<std::string> profiles;
-      if (*found) profiles = *std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles;
+      if (*found)
+        profiles = *std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles;
       profiles.push_back(name + std::to_string(i));
       ASSERT_TRUE(writer->put(endpoint(profiles)));
     }
@@ -147,11 +166,13 @@ TEST_F(FileManifestTest, TwoWritersDoNotLoseEachOthersWork) {
   other.join();
   auto writer = ManifestWriter::open(directory_);
   const auto found = writer->find(keyOfValue(endpoint({})));
-  EXPECT_THAT(*std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles, SizeIs(40));
+  EXPECT_THAT(*std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles,
+              SizeIs(40));
 }
 
 TEST_F(FileManifestTest, LoadsADirectory) {
-  write("a.yaml", yamlText(*encodeCalico(profile("A", "a"))) + "---\nkind: Nonsense\napiVersion: v1\n");
+  write("a.yaml",
+        yamlText(*encodeCalico(profile("A", "a"))) + "---\nkind: Nonsense\napiVersion: v1\n");
   write("b.yaml", "{");
   const auto got = loadDirectory(directory_);
   ASSERT_TRUE(got);
@@ -161,7 +182,9 @@ TEST_F(FileManifestTest, LoadsADirectory) {
 }
 
 TEST_F(FileManifestTest, ValidatesEachDocument) {
-  write("a.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\napiVersion: v1\nkind: Pod\nmetadata: {}\n---\na: [\n");
+  write("a.yaml",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\napiVersion: v1\nkind: "
+        "Pod\nmetadata: {}\n---\na: [\n");
   for (const auto& path : {directory_, directory_ + "/a.yaml"}) {
     const auto got = validatePath(path);
     ASSERT_TRUE(got);

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <rapidcheck/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "api/codec/document_reader.h"
 #include "api/file/prototype_text.h"
@@ -20,10 +20,12 @@ using ::testing::SizeIs;
 FileContent content(const std::string& yaml, const std::string& file = "f.yaml") {
   FileContent out;
   ObjectDecoder decoder;
-  const auto problem = readYaml(yaml, {}, [&](const DocumentPlace& place, nlohmann::json& document) {
-    const bool calico = document["apiVersion"] == "projectcalico.org/v3";
-    addDecoded(decoder.decode(document), calico ? Origin::Calico : Origin::Kubernetes, place.document, file, out);
-  });
+  const auto problem =
+      readYaml(yaml, {}, [&](const DocumentPlace& place, nlohmann::json& document) {
+        const bool calico = document["apiVersion"] == "projectcalico.org/v3";
+        addDecoded(decoder.decode(document), calico ? Origin::Calico : Origin::Kubernetes,
+                   place.document, file, out);
+      });
   EXPECT_FALSE(problem);
   EXPECT_THAT(out.invalid, IsEmpty());
   return out;
@@ -34,14 +36,16 @@ FileContent prototype(const std::string& text) {
   return out;
 }
 std::string ns(const std::string& name, const std::string& team) {
-  return "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: {team: " + team + "}}\n---\n";
+  return "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: {team: " + team +
+         "}}\n---\n";
 }
 std::string pod(const std::string& name, const std::string& node, const std::string& ip) {
   return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec: {nodeName: " + node +
          "}\nstatus: {podIP: " + ip + "}\n---\n";
 }
 std::string endpoint(const std::string& name, const std::string& spec) {
-  return "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: " + name + "}\nspec: {" + spec + "}\n---\n";
+  return "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: " + name +
+         "}\nspec: {" + spec + "}\n---\n";
 }
 
 /// A set with what its updates have made of the world.
@@ -60,17 +64,22 @@ struct World {
     }
     return updates.size();
   }
-  std::size_t put(const std::string& file, const std::string& yaml) { return apply({{file, content(yaml, file)}}); }
+  std::size_t put(const std::string& file, const std::string& yaml) {
+    return apply({{file, content(yaml, file)}});
+  }
   std::size_t drop(const std::string& file) { return apply({{file, std::nullopt}}); }
   std::string team(const std::string& name) {
     const auto found = objects.find({Kind::Profile, {}, "kns." + name});
     if (found == objects.end()) return "none";
-    return std::string(*std::get<std::shared_ptr<const Profile>>(found->second)->labelsToApply.get("pcns.team"));
+    return std::string(
+        *std::get<std::shared_ptr<const Profile>>(found->second)->labelsToApply.get("pcns.team"));
   }
   std::vector<std::string> endpoints() {
     std::vector<std::string> out;
     for (const auto& [key, value] : objects) {
-      if (key.kind == Kind::WorkloadEndpoint) out.push_back(std::get<std::shared_ptr<const WorkloadEndpoint>>(value)->addresses.at(0).str());
+      if (key.kind == Kind::WorkloadEndpoint)
+        out.push_back(
+            std::get<std::shared_ptr<const WorkloadEndpoint>>(value)->addresses.at(0).str());
     }
     return out;
   }
@@ -107,7 +116,9 @@ TEST(FileSet, AMovedObjectIsNoChange) {
 TEST(FileSet, AWorkloadEndpointWinsOverThePodOfItsName) {
   World world;
   world.put("a.yaml", pod("p", "n", "10.0.0.1"));
-  world.put("b.yaml", endpoint("n-k8s-p-eth0", "orchestrator: k8s, node: n, pod: p, endpoint: eth0, interfaceName: cali1, ipNetworks: [10.0.0.2/32]"));
+  world.put("b.yaml", endpoint("n-k8s-p-eth0",
+                               "orchestrator: k8s, node: n, pod: p, endpoint: eth0, interfaceName: "
+                               "cali1, ipNetworks: [10.0.0.2/32]"));
   EXPECT_THAT(world.endpoints(), ElementsAre("10.0.0.2/32"));
   EXPECT_THAT(world.set.invalid(), IsEmpty());
   EXPECT_THAT(world.set.warnings(), ElementsAre(HasSubstr("Pod default/p gives way")));
@@ -121,33 +132,45 @@ TEST(FileSet, AWorkloadEndpointWinsOverThePodOfItsInterface) {
   WorkloadEndpoint p;
   p.ns = "default";
   p.workload = "p";
-  const std::string spec = "orchestrator: cni, node: n, containerID: abc, endpoint: eth0, ipNetworks: [10.0.0.2/32], interfaceName: " +
-                           interfaceNameOf(p, "cali");
+  const std::string spec =
+      "orchestrator: cni, node: n, containerID: abc, endpoint: eth0, ipNetworks: [10.0.0.2/32], "
+      "interfaceName: " +
+      interfaceNameOf(p, "cali");
   world.put("a.yaml", endpoint("n-cni-abc-eth0", spec));
-  world.put("b.yaml", pod("p", "n", "10.0.0.1") + pod("q", "n", "10.0.0.3") + pod("p2", "m", "10.0.0.4"));
-  EXPECT_THAT(world.endpoints(), ::testing::UnorderedElementsAre("10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32"));
+  world.put("b.yaml",
+            pod("p", "n", "10.0.0.1") + pod("q", "n", "10.0.0.3") + pod("p2", "m", "10.0.0.4"));
+  EXPECT_THAT(world.endpoints(),
+              ::testing::UnorderedElementsAre("10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32"));
   EXPECT_THAT(world.set.warnings(), SizeIs(1));
   world.drop("a.yaml");
-  EXPECT_THAT(world.endpoints(), ::testing::UnorderedElementsAre("10.0.0.1/32", "10.0.0.3/32", "10.0.0.4/32"));
+  EXPECT_THAT(world.endpoints(),
+              ::testing::UnorderedElementsAre("10.0.0.1/32", "10.0.0.3/32", "10.0.0.4/32"));
   world.put("a.yaml", endpoint("n-cni-abc-eth0", spec));
-  EXPECT_THAT(world.endpoints(), ::testing::UnorderedElementsAre("10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32"));
+  EXPECT_THAT(world.endpoints(),
+              ::testing::UnorderedElementsAre("10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32"));
 }
 
 TEST(FileSet, ACalicoNodeAddsToTheKubernetesNode) {
   World world;
-  world.put("a.yaml", "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n, labels: {b: two}}\nspec: {bgp: {ipv4Address: 192.168.0.5/24}}\n");
-  world.put("b.yaml", "apiVersion: v1\nkind: Node\nmetadata: {name: n, labels: {a: one}}\nspec: {podCIDR: 10.1.0.0/24}\n"
-                      "status: {addresses: [{type: InternalIP, address: 192.168.0.2}]}\n");
+  world.put("a.yaml",
+            "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n, labels: {b: "
+            "two}}\nspec: {bgp: {ipv4Address: 192.168.0.5/24}}\n");
+  world.put("b.yaml",
+            "apiVersion: v1\nkind: Node\nmetadata: {name: n, labels: {a: one}}\nspec: {podCIDR: "
+            "10.1.0.0/24}\n"
+            "status: {addresses: [{type: InternalIP, address: 192.168.0.2}]}\n");
   const Node expected{.name = "n",
                       .labels = Labels(LabelMap{{"a", "one"}, {"b", "two"}}),
                       .internalAddresses = {*Address::parse("192.168.0.2")},
                       .bgpAddress4 = Prefix::parseAddress("192.168.0.5/24"),
                       .bgpAddress6 = std::nullopt,
                       .podCidrs = {*Prefix::parseNetwork("10.1.0.0/24")}};
-  EXPECT_EQ(*std::get<std::shared_ptr<const Node>>(world.objects.at({Kind::Node, {}, "n"})), expected);
+  EXPECT_EQ(*std::get<std::shared_ptr<const Node>>(world.objects.at({Kind::Node, {}, "n"})),
+            expected);
   EXPECT_THAT(world.set.invalid(), IsEmpty());
   world.drop("a.yaml");
-  EXPECT_FALSE(std::get<std::shared_ptr<const Node>>(world.objects.at({Kind::Node, {}, "n"}))->bgpAddress4);
+  EXPECT_FALSE(
+      std::get<std::shared_ptr<const Node>>(world.objects.at({Kind::Node, {}, "n"}))->bgpAddress4);
 }
 
 TEST(FileSet, AProblemKeepsWhatAFileLastGaveUntilItIsMended) {
@@ -163,17 +186,23 @@ TEST(FileSet, AProblemKeepsWhatAFileLastGaveUntilItIsMended) {
 TEST(PrototypeText, BecomesNodesEndpointsAndGroups) {
   World world;
   const std::string hosts = "[felix instance-1]\nip=192.168.0.1\nhost=instance-1.example.com\n";
-  const std::string one = "[endpoint 192_168_1_1]\nid=0123456789abcdef\nip=192.168.1.1\nmac=00:11:22:aa:bb:cc\nhost=instance-1.x\ngroup=G1\n";
-  world.apply({{"felix.txt", prototype(hosts)}, {"192_168_1_1.txt", prototype(one)}, {"data.txt", prototype(hosts + one)}});
+  const std::string one =
+      "[endpoint "
+      "192_168_1_1]\nid=0123456789abcdef\nip=192.168.1.1\nmac=00:11:22:aa:bb:cc\nhost=instance-1."
+      "x\ngroup=G1\n";
+  world.apply({{"felix.txt", prototype(hosts)},
+               {"192_168_1_1.txt", prototype(one)},
+               {"data.txt", prototype(hosts + one)}});
   EXPECT_THAT(world.set.invalid(), IsEmpty());
   ASSERT_THAT(world.objects, SizeIs(3));
   EXPECT_TRUE(world.objects.contains({Kind::Node, {}, "instance-1"}));
-  const auto& profile = *std::get<std::shared_ptr<const Profile>>(world.objects.at({Kind::Profile, {}, "G1"}));
+  const auto& profile =
+      *std::get<std::shared_ptr<const Profile>>(world.objects.at({Kind::Profile, {}, "G1"}));
   EXPECT_EQ(profile.labelsToApply, Labels(LabelMap{{"G1", ""}}));
   EXPECT_EQ(profile.ingress.at(0).source.selector, "has(G1)");
   EXPECT_THAT(profile.egress, ElementsAre(PolicyRule{}));
-  const auto& made = *std::get<std::shared_ptr<const WorkloadEndpoint>>(
-      world.objects.at({Kind::WorkloadEndpoint, "default", "instance--1-cni-0123456789abcdef-eth0"}));
+  const auto& made = *std::get<std::shared_ptr<const WorkloadEndpoint>>(world.objects.at(
+      {Kind::WorkloadEndpoint, "default", "instance--1-cni-0123456789abcdef-eth0"}));
   EXPECT_EQ(made.interfaceName, "tap0123456789a");
   EXPECT_THAT(*made.profiles, ElementsAre("G1"));
   EXPECT_EQ(made.addresses.at(0).str(), "192.168.1.1/32");
@@ -197,20 +226,23 @@ RC_GTEST_PROP(FileSetProperty, TheEndDependsOnlyOnTheFiles, ()) {
     std::vector<FileSet::Change> changes;
     for (int n = *rc::gen::inRange(1, 4); n > 0; --n) {
       const std::string file(1, *rc::gen::elementOf(std::string("abcd")));
-      const bool twice = std::any_of(changes.begin(), changes.end(), [&](const auto& change) { return change.file == file; });
+      const bool twice = std::any_of(changes.begin(), changes.end(),
+                                     [&](const auto& change) { return change.file == file; });
       if (twice) continue;
       std::string yaml;
       for (int k = *rc::gen::inRange(0, 5); k > 0; --k) {
-        yaml += ns(std::string(1, *rc::gen::elementOf(std::string("pqrst"))), std::string(1, *rc::gen::elementOf(std::string("uv"))));
+        yaml += ns(std::string(1, *rc::gen::elementOf(std::string("pqrst"))),
+                   std::string(1, *rc::gen::elementOf(std::string("uv"))));
         const std::string name(1, *rc::gen::elementOf(std::string("fgh")));
         yaml += pod(name, "m", "10.0.0." + std::to_string(*rc::gen::inRange(1, 4)));
         WorkloadEndpoint like;
         like.ns = "default";
         like.workload = name;
         if (*rc::gen::inRange(0, 4) == 0) {
-          yaml += endpoint("m-cni-c" + name + "-eth0", "orchestrator: cni, node: m, containerID: c" + name +
-                                                           ", endpoint: eth0, ipNetworks: [10.0.0.9/32], interfaceName: " +
-                                                           interfaceNameOf(like, "cali"));
+          yaml += endpoint("m-cni-c" + name + "-eth0",
+                           "orchestrator: cni, node: m, containerID: c" + name +
+                               ", endpoint: eth0, ipNetworks: [10.0.0.9/32], interfaceName: " +
+                               interfaceNameOf(like, "cali"));
         }
       }
       if (yaml.empty() && *rc::gen::arbitrary<bool>()) {
@@ -230,7 +262,11 @@ RC_GTEST_PROP(FileSetProperty, TheEndDependsOnlyOnTheFiles, ()) {
   RC_ASSERT(world.objects.size() == fresh.objects.size());
   for (const auto& [key, value] : fresh.objects) {
     RC_ASSERT(world.objects.contains(key));
-    RC_ASSERT(std::visit([&](const auto& a) { return *a == *std::get<std::decay_t<decltype(a)>>(world.objects.at(key)); }, value));
+    RC_ASSERT(std::visit(
+        [&](const auto& a) {
+          return *a == *std::get<std::decay_t<decltype(a)>>(world.objects.at(key));
+        },
+        value));
   }
   RC_ASSERT(world.set.invalid() == fresh.set.invalid());
   RC_ASSERT(world.set.warnings() == fresh.set.warnings());

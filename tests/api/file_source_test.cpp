@@ -20,7 +20,8 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 std::string namespaceYaml(const std::string& name, const std::string& team = "x") {
-  return "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: {team: " + team + "}}\n";
+  return "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: {team: " + team +
+         "}}\n";
 }
 
 /// A data directory, its source, and what the mailbox has told so far.
@@ -63,7 +64,8 @@ class FileSourceTest : public ::testing::Test {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (!done()) {
       pollfd poller{box_.fd(), POLLIN, 0};
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          end - std::chrono::steady_clock::now());
       ASSERT_GT(left.count(), 0) << "nothing came";
       ::poll(&poller, 1, static_cast<int>(left.count()));
       take();
@@ -73,7 +75,8 @@ class FileSourceTest : public ::testing::Test {
   void settle() {
     const std::uint64_t barrier = ++barrier_;
     source_->relist(barrier);
-    until([&] { return std::find(barriers_.begin(), barriers_.end(), barrier) != barriers_.end(); });
+    until(
+        [&] { return std::find(barriers_.begin(), barriers_.end(), barrier) != barriers_.end(); });
   }
   std::vector<std::string> names() {
     std::vector<std::string> out;
@@ -84,7 +87,9 @@ class FileSourceTest : public ::testing::Test {
     const auto all = names();
     return std::find(all.begin(), all.end(), name) != all.end();
   }
-  void write(const std::string& file, const std::string& text) { std::ofstream(data_ / file) << text; }
+  void write(const std::string& file, const std::string& text) {
+    std::ofstream(data_ / file) << text;
+  }
   void replace(const std::string& file, const std::string& text) {
     write("." + file + ".tmp", text);
     fs::rename(data_ / ("." + file + ".tmp"), data_ / file);
@@ -148,7 +153,9 @@ TEST_F(FileSourceTest, KeepsTheObjectsOfAFileThatDoesNotParse) {
 }
 
 TEST_F(FileSourceTest, UsesTheOtherDocumentsOfAFileWithAnInvalidObject) {
-  write("a.yaml", namespaceYaml("a") + "---\napiVersion: v1\nkind: Pdo\nmetadata: {name: x}\n---\n" + namespaceYaml("b"));
+  write("a.yaml", namespaceYaml("a") +
+                      "---\napiVersion: v1\nkind: Pdo\nmetadata: {name: x}\n---\n" +
+                      namespaceYaml("b"));
   start();
   EXPECT_THAT(names(), ElementsAre("kns.a", "kns.b"));
   ASSERT_EQ(source().invalid.size(), 1U);
@@ -178,7 +185,9 @@ TEST_F(FileSourceTest, SaysNothingAboutFilesThatMeanTheSame) {
 }
 
 TEST_F(FileSourceTest, IgnoresEditorsTemporaryFiles) {
-  for (const char* name : {".a.yaml.swp", ".#a.yaml", "a.yaml~", "4913", "#a.yaml#", ".hidden.yaml"}) write(name, namespaceYaml("a"));
+  for (const char* name :
+       {".a.yaml.swp", ".#a.yaml", "a.yaml~", "4913", "#a.yaml#", ".hidden.yaml"})
+    write(name, namespaceYaml("a"));
   fs::create_directory(data_ / ".git");
   write(".git/x.yaml", namespaceYaml("x"));
   start();
@@ -245,7 +254,8 @@ TEST_F(FileSourceTest, KeepsEverythingWhileTheDirectoryIsAway) {
 }
 
 TEST_F(FileSourceTest, ARemovedDirectoryIsNoDeletionOfItsFiles) {
-  for (int i = 0; i < 50; ++i) write("f" + std::to_string(i) + ".yaml", namespaceYaml("n" + std::to_string(i)));
+  for (int i = 0; i < 50; ++i)
+    write("f" + std::to_string(i) + ".yaml", namespaceYaml("n" + std::to_string(i)));
   start();
   changes_.clear();
   fs::remove_all(data_);

@@ -36,7 +36,8 @@ TEST_F(HttpServerTest, AnswersOverAUnixSocketOnlyForItsOwner) {
   struct stat info {};
   ASSERT_EQ(stat(socketPath().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
-  const auto got = unixRequest(socketPath(), {"POST", "/v1/a", {{"from", "a/b c"}}, "body"}, std::chrono::seconds(5));
+  const auto got = unixRequest(socketPath(), {"POST", "/v1/a", {{"from", "a/b c"}}, "body"},
+                               std::chrono::seconds(5));
   ASSERT_TRUE(got) << got.error().what;
   EXPECT_EQ(got->body, "POST /v1/a from=a/b c body");
 }

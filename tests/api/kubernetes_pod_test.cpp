@@ -13,7 +13,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 json pod(const std::string& more = "{}") {
-  json made = json::parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","namespace":"shop","labels":{"app":"web"}},
+  json made = json::parse(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","namespace":"shop","labels":{"app":"web"}},
     "spec":{"nodeName":"node-a","serviceAccountName":"clerk","containers":[{"ports":[{"name":"http","containerPort":80},
       {"containerPort":81},{"name":"dns","containerPort":53,"protocol":"UDP"}]}],
       "initContainers":[{"ports":[{"name":"init","containerPort":9,"protocol":"SCTP"}]}]},
@@ -55,10 +56,11 @@ TEST(KubernetesPod, BecomesAWorkloadEndpoint) {
   expected.endpoint = "eth0";
   expected.addresses = {*Prefix::parseNetwork("10.0.0.1"), *Prefix::parseNetwork("fd00::1")};
   expected.labels = Labels(LabelMap{{"app", "web"},
-                            {"projectcalico.org/namespace", "shop"},
-                            {"projectcalico.org/orchestrator", "k8s"},
-                            {"projectcalico.org/serviceaccount", "clerk"}});
-  expected.profiles = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"kns.shop", "ksa.shop.clerk"});
+                                    {"projectcalico.org/namespace", "shop"},
+                                    {"projectcalico.org/orchestrator", "k8s"},
+                                    {"projectcalico.org/serviceaccount", "clerk"}});
+  expected.profiles = std::make_shared<const std::vector<std::string>>(
+      std::vector<std::string>{"kns.shop", "ksa.shop.clerk"});
   expected.ports = std::make_shared<const std::vector<EndpointPort>>(
       std::vector<EndpointPort>{{"http", 6, 80}, {"dns", 17, 53}, {"init", 132, 9}});
   EXPECT_EQ(*got, expected);
@@ -72,9 +74,11 @@ TEST(KubernetesPod, TakesAddressesFromTheFirstPlaceThatHasThem) {
     return addressesOf(made);
   };
   EXPECT_THAT(addressesOf(pod(R"({"status":{"podIPs":null}})")), ElementsAre("10.0.0.9/32"));
-  EXPECT_THAT(annotated({{"cni.projectcalico.org/podIPs", "10.0.0.2/32,fd00::2/128"}, {"cni.projectcalico.org/podIP", "10.0.0.3"}}),
+  EXPECT_THAT(annotated({{"cni.projectcalico.org/podIPs", "10.0.0.2/32,fd00::2/128"},
+                         {"cni.projectcalico.org/podIP", "10.0.0.3"}}),
               ElementsAre("10.0.0.2/32", "fd00::2/128"));
-  EXPECT_THAT(annotated({{"cni.projectcalico.org/podIP", "10.0.0.3/32"}}), ElementsAre("10.0.0.3/32"));
+  EXPECT_THAT(annotated({{"cni.projectcalico.org/podIP", "10.0.0.3/32"}}),
+              ElementsAre("10.0.0.3/32"));
   EXPECT_THAT(annotated({{"vpc.amazonaws.com/pod-ips", "10.0.0.4"}}), ElementsAre("10.0.0.4/32"));
   EXPECT_FALSE(endpointOf(none));
 }
@@ -84,28 +88,37 @@ TEST(KubernetesPod, IsNoEndpointOnTheHostsNetworkUnscheduledOrFinished) {
   EXPECT_FALSE(endpointOf(pod(R"({"spec":{"nodeName":null}})")));
   EXPECT_FALSE(endpointOf(pod(R"({"status":{"phase":"Succeeded"}})")));
   EXPECT_FALSE(endpointOf(pod(R"({"status":{"phase":"Failed"}})")));
-  EXPECT_FALSE(endpointOf(pod(R"({"metadata":{"deletionTimestamp":"x","annotations":{"cni.projectcalico.org/podIP":""}}})")));
+  EXPECT_FALSE(endpointOf(pod(
+      R"({"metadata":{"deletionTimestamp":"x","annotations":{"cni.projectcalico.org/podIP":""}}})")));
   EXPECT_TRUE(endpointOf(pod(R"({"metadata":{"deletionTimestamp":"x"}})")));
-  EXPECT_TRUE(endpointOf(pod(R"({"metadata":{"annotations":{"cni.projectcalico.org/podIP":""}}})")));
+  EXPECT_TRUE(
+      endpointOf(pod(R"({"metadata":{"annotations":{"cni.projectcalico.org/podIP":""}}})")));
 }
 
 TEST(KubernetesPod, CannotTakeLabelsOfNamespacesOrServiceAccounts) {
   const auto got = endpointOf(pod(
       R"({"metadata":{"labels":{"pcns.a":"x","pcsa.b":"y","projectcalico.org/namespace":"other"}},"spec":{"serviceAccountName":null}})"));
-  EXPECT_EQ(got->labels, Labels(LabelMap{{"app", "web"}, {"projectcalico.org/namespace", "shop"}, {"projectcalico.org/orchestrator", "k8s"}}));
+  EXPECT_EQ(got->labels, Labels(LabelMap{{"app", "web"},
+                                         {"projectcalico.org/namespace", "shop"},
+                                         {"projectcalico.org/orchestrator", "k8s"}}));
   EXPECT_THAT(*got->profiles, ElementsAre("kns.shop"));
 }
 
 TEST(KubernetesPod, ReadsAllowedSourcePrefixes) {
-  const auto got = endpointOf(pod(R"({"metadata":{"annotations":{"cni.projectcalico.org/allowedSourcePrefixes":"[\"8.8.8.9/24\"]"}}})"));
+  const auto got = endpointOf(pod(
+      R"({"metadata":{"annotations":{"cni.projectcalico.org/allowedSourcePrefixes":"[\"8.8.8.9/24\"]"}}})"));
   EXPECT_THAT(got->allowedSources, ElementsAre(*Prefix::parseNetwork("8.8.8.0/24")));
-  EXPECT_THAT(fieldsOf(pod(R"({"metadata":{"annotations":{"cni.projectcalico.org/allowedSourcePrefixes":"8.8.8.0/24"}}})")),
-              ElementsAre("metadata.annotations.cni.projectcalico.org/allowedSourcePrefixes"));
+  EXPECT_THAT(
+      fieldsOf(pod(
+          R"({"metadata":{"annotations":{"cni.projectcalico.org/allowedSourcePrefixes":"8.8.8.0/24"}}})")),
+      ElementsAre("metadata.annotations.cni.projectcalico.org/allowedSourcePrefixes"));
 }
 
 TEST(KubernetesPod, NamesTheFieldThatIsWrong) {
-  EXPECT_THAT(fieldsOf(pod(R"({"status":{"podIPs":[{"ip":"10.0.0.300"}]}})")), ElementsAre("status.podIPs[0].ip"));
-  EXPECT_THAT(fieldsOf(pod(R"({"metadata":{"labels":{"app":true}}})")), ElementsAre("metadata.labels.app"));
+  EXPECT_THAT(fieldsOf(pod(R"({"status":{"podIPs":[{"ip":"10.0.0.300"}]}})")),
+              ElementsAre("status.podIPs[0].ip"));
+  EXPECT_THAT(fieldsOf(pod(R"({"metadata":{"labels":{"app":true}}})")),
+              ElementsAre("metadata.labels.app"));
   EXPECT_THAT(fieldsOf(pod(R"({"metadata":{"name":"Web"}})")), ElementsAre("metadata.name"));
   EXPECT_THAT(fieldsOf(pod(R"({"metadata":{"name":null}})")), ElementsAre("metadata.name"));
   EXPECT_THAT(fieldsOf(pod(R"({"spec":{"nodeName":7}})")), ElementsAre("spec.nodeName"));
@@ -114,7 +127,8 @@ TEST(KubernetesPod, NamesTheFieldThatIsWrong) {
 TEST(KubernetesPod, SharesWhatPodsHaveInCommon) {
   KubernetesDecoder decoder;
   const auto a = std::get<std::shared_ptr<const WorkloadEndpoint>>(*decoder.decode(pod()).value);
-  const auto b = std::get<std::shared_ptr<const WorkloadEndpoint>>(*decoder.decode(pod(R"({"metadata":{"name":"web-2"}})")).value);
+  const auto b = std::get<std::shared_ptr<const WorkloadEndpoint>>(
+      *decoder.decode(pod(R"({"metadata":{"name":"web-2"}})")).value);
   EXPECT_EQ(&a->labels.pairs(), &b->labels.pairs());
   EXPECT_EQ(a->profiles, b->profiles);
   EXPECT_EQ(a->ports, b->ports);
@@ -123,68 +137,89 @@ TEST(KubernetesPod, SharesWhatPodsHaveInCommon) {
 
 TEST(KubernetesNamespace, BecomesAProfileThatAllowsAll) {
   KubernetesDecoder decoder;
-  const auto got = decoder.decode(json::parse(R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","labels":{"team":"x"}}})"));
+  const auto got = decoder.decode(json::parse(
+      R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","labels":{"team":"x"}}})"));
   ASSERT_TRUE(got.value);
   EXPECT_EQ(got.key, (ObjectKey{Kind::Profile, {}, "kns.shop"}));
   const auto& profile = *std::get<std::shared_ptr<const Profile>>(*got.value);
-  EXPECT_EQ(profile.labelsToApply, Labels(LabelMap{{"pcns.team", "x"}, {"pcns.projectcalico.org/name", "shop"}}));
+  EXPECT_EQ(profile.labelsToApply,
+            Labels(LabelMap{{"pcns.team", "x"}, {"pcns.projectcalico.org/name", "shop"}}));
   EXPECT_THAT(profile.ingress, ElementsAre(PolicyRule{}));
   EXPECT_THAT(profile.egress, ElementsAre(PolicyRule{}));
 }
 
 TEST(KubernetesServiceAccount, BecomesAProfileWithoutRules) {
   KubernetesDecoder decoder;
-  const auto got = decoder.decode(json::parse(R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"clerk","namespace":"shop","labels":{"r":"1"}}})"));
+  const auto got = decoder.decode(json::parse(
+      R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"clerk","namespace":"shop","labels":{"r":"1"}}})"));
   const auto& profile = *std::get<std::shared_ptr<const Profile>>(*got.value);
   EXPECT_EQ(profile, (Profile{.name = "ksa.shop.clerk",
-                              .labelsToApply = Labels(LabelMap{{"pcsa.r", "1"}, {"pcsa.projectcalico.org/name", "clerk"}})}));
+                              .labelsToApply = Labels(LabelMap{
+                                  {"pcsa.r", "1"}, {"pcsa.projectcalico.org/name", "clerk"}})}));
 }
 
 TEST(KubernetesNode, ReadsAddressesPodCidrsAndAnnotations) {
   KubernetesDecoder decoder;
-  const auto got = decoder.decode(json::parse(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"a","labels":{"z":"1"},
+  const auto got = decoder.decode(
+      json::parse(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"a","labels":{"z":"1"},
     "annotations":{"projectcalico.org/IPv4Address":"192.168.1.7/24"}},"spec":{"podCIDR":"10.1.0.0/24","podCIDRs":["10.1.0.0/24","fd00::/64"]},
     "status":{"addresses":[{"type":"Hostname","address":"a"},{"type":"InternalIP","address":"192.168.1.2"}]}})"));
   ASSERT_TRUE(got.value);
-  const Node expected{.name = "a",
-                      .labels = Labels(LabelMap{{"z", "1"}}),
-                      .internalAddresses = {*Address::parse("192.168.1.2")},
-                      .bgpAddress4 = Prefix::parseAddress("192.168.1.7/24"),
-                      .bgpAddress6 = std::nullopt,
-                      .podCidrs = {*Prefix::parseNetwork("10.1.0.0/24"), *Prefix::parseNetwork("fd00::/64")}};
+  const Node expected{
+      .name = "a",
+      .labels = Labels(LabelMap{{"z", "1"}}),
+      .internalAddresses = {*Address::parse("192.168.1.2")},
+      .bgpAddress4 = Prefix::parseAddress("192.168.1.7/24"),
+      .bgpAddress6 = std::nullopt,
+      .podCidrs = {*Prefix::parseNetwork("10.1.0.0/24"), *Prefix::parseNetwork("fd00::/64")}};
   EXPECT_EQ(*std::get<std::shared_ptr<const Node>>(*got.value), expected);
 }
 
 TEST(KubernetesService, ReadsAddressesAndPorts) {
   KubernetesDecoder decoder;
-  const auto service = decoder.decode(json::parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"s","namespace":"n"},
+  const auto service = decoder.decode(
+      json::parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"s","namespace":"n"},
     "spec":{"clusterIP":"10.96.0.1","ports":[{"port":80},{"name":"d","port":53,"protocol":"UDP"}]}})"));
   EXPECT_EQ(*std::get<std::shared_ptr<const Service>>(*service.value),
             (Service{"n", "s", {*Address::parse("10.96.0.1")}, {{"", 6, 80}, {"d", 17, 53}}}));
   for (const char* version : {"discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"}) {
-    json slice = json::parse(R"({"kind":"EndpointSlice","addressType":"IPv4","metadata":{"name":"s-x","namespace":"n",
+    json slice = json::parse(
+        R"({"kind":"EndpointSlice","addressType":"IPv4","metadata":{"name":"s-x","namespace":"n",
       "labels":{"kubernetes.io/service-name":"s"}},"endpoints":[{"addresses":["10.0.0.2"]},{"addresses":["10.0.0.1"],"conditions":{"ready":false}}],
       "ports":[{"name":"","port":8080}]})");
     slice["apiVersion"] = version;
     const auto got = decoder.decode(slice);
     ASSERT_TRUE(got.value);
     EXPECT_EQ(*std::get<std::shared_ptr<const EndpointSlice>>(*got.value),
-              (EndpointSlice{"n", "s-x", "s", {*Address::parse("10.0.0.1"), *Address::parse("10.0.0.2")}, {{"", 6, 8080}}}));
+              (EndpointSlice{"n",
+                             "s-x",
+                             "s",
+                             {*Address::parse("10.0.0.1"), *Address::parse("10.0.0.2")},
+                             {{"", 6, 8080}}}));
   }
 }
 
 TEST(KubernetesKinds, OthersAreFineMisspeltOnesAreNot) {
   KubernetesDecoder decoder;
   const auto errors = [&](const char* version, const char* kind) {
-    return decoder.decode({{"apiVersion", version}, {"kind", kind}, {"metadata", {{"name", "x"}}}}).errors.size();
+    return decoder.decode({{"apiVersion", version}, {"kind", kind}, {"metadata", {{"name", "x"}}}})
+        .errors.size();
   };
-  for (const auto& [version, kind] : std::vector<std::pair<const char*, const char*>>{
-           {"v1", "ConfigMap"}, {"apps/v1", "Deployment"}, {"rbac.authorization.k8s.io/v1", "Role"}, {"networking.k8s.io/v1", "Ingress"}}) {
+  for (const auto& [version, kind] :
+       std::vector<std::pair<const char*, const char*>>{{"v1", "ConfigMap"},
+                                                        {"apps/v1", "Deployment"},
+                                                        {"rbac.authorization.k8s.io/v1", "Role"},
+                                                        {"networking.k8s.io/v1", "Ingress"}}) {
     EXPECT_EQ(errors(version, kind), 0U) << kind;
   }
   for (const auto& [version, kind] : std::vector<std::pair<const char*, const char*>>{
-           {"v1", "Pdo"}, {"networking.k8s.io/v1", "NetworkPolcy"}, {"networking.k8s.io/v2", "NetworkPolicy"},
-           {"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"}, {"example.org/v1", "Thing"}, {"", "Pod"}, {"v1", ""}}) {
+           {"v1", "Pdo"},
+           {"networking.k8s.io/v1", "NetworkPolcy"},
+           {"networking.k8s.io/v2", "NetworkPolicy"},
+           {"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"},
+           {"example.org/v1", "Thing"},
+           {"", "Pod"},
+           {"v1", ""}}) {
     EXPECT_EQ(errors(version, kind), 1U) << version << " " << kind;
   }
 }

@@ -22,7 +22,10 @@ struct Got {
 /// A policy "p" in "shop" whose spec is this YAML.
 Got convert(const std::string& spec) {
   Got out;
-  std::string text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: " + spec;
+  std::string text =
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: "
+      "shop}\nspec: " +
+      spec;
   const auto problem = readYaml(text, {}, [&](const DocumentPlace&, json& document) {
     KubernetesDecoder decoder;
     const auto decoded = decoder.decode(document);
@@ -32,8 +35,12 @@ Got convert(const std::string& spec) {
   EXPECT_FALSE(problem) << (problem ? problem->str() : "");
   return out;
 }
-Port number(std::uint16_t first, std::uint16_t last = 0) { return {{first, last == 0 ? first : last}, {}}; }
-Port named(const std::string& name) { return {{}, name}; }
+Port number(std::uint16_t first, std::uint16_t last = 0) {
+  return {{first, last == 0 ? first : last}, {}};
+}
+Port named(const std::string& name) {
+  return {{}, name};
+}
 
 TEST(KubernetesPolicy, HasOrderAndSelectorOfCalicosConversion) {
   const auto got = convert("{podSelector: {matchLabels: {b: z, a: x}}}");
@@ -42,17 +49,20 @@ TEST(KubernetesPolicy, HasOrderAndSelectorOfCalicosConversion) {
   EXPECT_EQ(got.policy->ns.str(), "shop");
   EXPECT_EQ(got.policy->tier, "default");
   EXPECT_EQ(got.policy->order, 1000);
-  EXPECT_EQ(got.policy->selector, "projectcalico.org/orchestrator == 'k8s' && a == 'x' && b == 'z'");
+  EXPECT_EQ(got.policy->selector,
+            "projectcalico.org/orchestrator == 'k8s' && a == 'x' && b == 'z'");
   EXPECT_TRUE(got.policy->appliesToIngress);
   EXPECT_FALSE(got.policy->appliesToEgress);
 }
 
 TEST(KubernetesPolicy, WritesEachMatchExpression) {
   const auto got = convert(
-      "{podSelector: {matchExpressions: [{key: a, operator: In, values: [x, w]}, {key: b, operator: NotIn, values: [z]},"
+      "{podSelector: {matchExpressions: [{key: a, operator: In, values: [x, w]}, {key: b, "
+      "operator: NotIn, values: [z]},"
       "{key: c, operator: Exists}, {key: d, operator: DoesNotExist}]}}");
   EXPECT_EQ(got.policy->selector,
-            "projectcalico.org/orchestrator == 'k8s' && a in { 'x', 'w' } && b not in { 'z' } && has(c) && ! has(d)");
+            "projectcalico.org/orchestrator == 'k8s' && a in { 'x', 'w' } && b not in { 'z' } && "
+            "has(c) && ! has(d)");
 }
 
 TEST(KubernetesPolicy, TakesTypesAsTheApiServerSetsThem) {
@@ -68,13 +78,16 @@ TEST(KubernetesPolicy, AnEmptyRuleAllowsAllAndNoRuleNothing) {
   EXPECT_THAT(convert("{podSelector: {}}").policy->ingress, IsEmpty());
   EXPECT_THAT(convert("{ingress: []}").policy->ingress, IsEmpty());
   for (const char* rule : {"{}", "{from: [], ports: []}", "{from: null}"}) {
-    EXPECT_THAT(convert(std::string("{ingress: [") + rule + "]}").policy->ingress, ElementsAre(PolicyRule{})) << rule;
+    EXPECT_THAT(convert(std::string("{ingress: [") + rule + "]}").policy->ingress,
+                ElementsAre(PolicyRule{}))
+        << rule;
   }
 }
 
 TEST(KubernetesPolicy, MakesARuleForEachProtocolAndPeer) {
   const auto got = convert(
-      "{ingress: [{from: [{podSelector: {matchLabels: {a: x}}}, {namespaceSelector: {matchLabels: {t: z}}}],"
+      "{ingress: [{from: [{podSelector: {matchLabels: {a: x}}}, {namespaceSelector: {matchLabels: "
+      "{t: z}}}],"
       " ports: [{protocol: UDP, port: 53}, {port: 443}, {port: web}, {port: 80}, {port: 81}]}]}");
   ASSERT_THAT(got.policy->ingress, SizeIs(4));
   const auto& rules = got.policy->ingress;
@@ -89,7 +102,9 @@ TEST(KubernetesPolicy, MakesARuleForEachProtocolAndPeer) {
 }
 
 TEST(KubernetesPolicy, EmptySelectorsMeanAll) {
-  const auto got = convert("{egress: [{to: [{namespaceSelector: {}}, {podSelector: {}}, {podSelector: {}, namespaceSelector: {}}]}]}");
+  const auto got = convert(
+      "{egress: [{to: [{namespaceSelector: {}}, {podSelector: {}}, {podSelector: {}, "
+      "namespaceSelector: {}}]}]}");
   ASSERT_THAT(got.policy->egress, SizeIs(3));
   EXPECT_EQ(got.policy->egress[0].destination.namespaceSelector, "all()");
   EXPECT_EQ(got.policy->egress[1].destination.namespaceSelector, "");
@@ -99,7 +114,8 @@ TEST(KubernetesPolicy, EmptySelectorsMeanAll) {
 }
 
 TEST(KubernetesPolicy, AnEntryWithoutPortMeansAllPortsOfItsProtocol) {
-  const auto got = convert("{ingress: [{ports: [{port: 80}, {}]}], egress: [{ports: [{protocol: SCTP}]}]}");
+  const auto got =
+      convert("{ingress: [{ports: [{port: 80}, {}]}], egress: [{ports: [{protocol: SCTP}]}]}");
   ASSERT_THAT(got.policy->ingress, SizeIs(1));
   EXPECT_EQ(got.policy->ingress[0].protocol, 6);
   EXPECT_THAT(got.policy->ingress[0].destination.ports, IsEmpty());
@@ -108,7 +124,8 @@ TEST(KubernetesPolicy, AnEntryWithoutPortMeansAllPortsOfItsProtocol) {
 
 TEST(KubernetesPolicy, ConvertsBlocksAndRanges) {
   const auto got = convert(
-      "{egress: [{to: [{ipBlock: {cidr: 10.0.0.7/8, except: [10.1.0.0/16]}}], ports: [{port: 8000, endPort: 9000}, {port: 9001}]}]}");
+      "{egress: [{to: [{ipBlock: {cidr: 10.0.0.7/8, except: [10.1.0.0/16]}}], ports: [{port: 8000, "
+      "endPort: 9000}, {port: 9001}]}]}");
   ASSERT_THAT(got.policy->egress, SizeIs(1));
   const auto& to = got.policy->egress[0].destination;
   EXPECT_THAT(to.nets, ElementsAre(*Prefix::parseNetwork("10.0.0.0/8")));
@@ -118,21 +135,30 @@ TEST(KubernetesPolicy, ConvertsBlocksAndRanges) {
 }
 
 TEST(KubernetesPolicy, LeavesOutOnlyTheRulesThatCannotBeConverted) {
-  const auto got = convert("{ingress: [{ports: [{port: 80}, {port: '-50:-1'}]}, {ports: [{port: 81}]}]}");
+  const auto got =
+      convert("{ingress: [{ports: [{port: 80}, {port: '-50:-1'}]}, {ports: [{port: 81}]}]}");
   ASSERT_TRUE(got.policy);
   EXPECT_THAT(got.policy->ingress, SizeIs(1));
   EXPECT_THAT(got.errors, ElementsAre("spec.ingress[0].ports[1].port"));
 }
 
 TEST(KubernetesPolicy, NamesWhatARuleMustNotHave) {
-  const auto fields = [](const std::string& rule) { return convert("{ingress: [" + rule + "]}").errors; };
-  EXPECT_THAT(fields("{from: [{ipBlock: {cidr: 10.0.0.0/33}}]}"), ElementsAre("spec.ingress[0].from[0].ipBlock.cidr"));
-  EXPECT_THAT(fields("{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [x]}}]}"), ElementsAre("spec.ingress[0].from[0].ipBlock.except[0]"));
+  const auto fields = [](const std::string& rule) {
+    return convert("{ingress: [" + rule + "]}").errors;
+  };
+  EXPECT_THAT(fields("{from: [{ipBlock: {cidr: 10.0.0.0/33}}]}"),
+              ElementsAre("spec.ingress[0].from[0].ipBlock.cidr"));
+  EXPECT_THAT(fields("{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [x]}}]}"),
+              ElementsAre("spec.ingress[0].from[0].ipBlock.except[0]"));
   EXPECT_THAT(fields("{ports: [{port: 0}]}"), ElementsAre("spec.ingress[0].ports[0].port"));
-  EXPECT_THAT(fields("{ports: [{port: 90, endPort: 80}]}"), ElementsAre("spec.ingress[0].ports[0].endPort"));
-  EXPECT_THAT(fields("{ports: [{port: web, endPort: 80}]}"), ElementsAre("spec.ingress[0].ports[0].endPort"));
-  EXPECT_THAT(fields("{ports: [{protocol: ICMP}]}"), ElementsAre("spec.ingress[0].ports[0].protocol"));
-  EXPECT_THAT(fields("{from: [{podSelecter: {}}]}"), ElementsAre("spec.ingress[0].from[0].podSelecter"));
+  EXPECT_THAT(fields("{ports: [{port: 90, endPort: 80}]}"),
+              ElementsAre("spec.ingress[0].ports[0].endPort"));
+  EXPECT_THAT(fields("{ports: [{port: web, endPort: 80}]}"),
+              ElementsAre("spec.ingress[0].ports[0].endPort"));
+  EXPECT_THAT(fields("{ports: [{protocol: ICMP}]}"),
+              ElementsAre("spec.ingress[0].ports[0].protocol"));
+  EXPECT_THAT(fields("{from: [{podSelecter: {}}]}"),
+              ElementsAre("spec.ingress[0].from[0].podSelecter"));
   EXPECT_THAT(fields("{to: [{podSelector: {}}]}"), ElementsAre("spec.ingress[0].to"));
   EXPECT_THAT(fields("{from: [{podSelector: {matchExpressions: [{key: a, operator: Near}]}}]}"),
               ElementsAre("spec.ingress[0].from[0].podSelector.matchExpressions[0].operator"));

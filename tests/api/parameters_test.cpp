@@ -24,20 +24,28 @@ TEST(Parameters, HaveFelixDefaults) {
 
 TEST(Parameters, HigherLayersWinAndAreNamed) {
   ParameterSources sources;
-  sources.global = FelixConfiguration{"default", {{"interfaceprefix", "glob"}, {"healthport", "1"}, {"chaininsertmode", "Append"}, {"logprefix", "g"}}};
-  sources.perHost = FelixConfiguration{"node.a", {{"interfaceprefix", "host"}, {"healthport", "2"}, {"logprefix", "h"}}};
+  sources.global = FelixConfiguration{"default",
+                                      {{"interfaceprefix", "glob"},
+                                       {"healthport", "1"},
+                                       {"chaininsertmode", "Append"},
+                                       {"logprefix", "g"}}};
+  sources.perHost = FelixConfiguration{
+      "node.a", {{"interfaceprefix", "host"}, {"healthport", "2"}, {"logprefix", "h"}}};
   sources.fileName = "/etc/calico/felix.cfg";
   sources.fileText = "[global]\nInterfacePrefix = file\nHealthPort=3\n# LogPrefix = x\n";
   sources.environment = {{"FELIX_INTERFACEPREFIX", "env"}, {"HOME", "/"}};
   const auto parameters = Parameters::resolve(sources);
-  EXPECT_EQ(parameters.all().at("InterfacePrefix"), (ParameterValue{"env", "environment FELIX_INTERFACEPREFIX"}));
+  EXPECT_EQ(parameters.all().at("InterfacePrefix"),
+            (ParameterValue{"env", "environment FELIX_INTERFACEPREFIX"}));
   EXPECT_EQ(parameters.all().at("HealthPort"), (ParameterValue{"3", "file /etc/calico/felix.cfg"}));
   EXPECT_EQ(parameters.all().at("LogPrefix"), (ParameterValue{"h", "FelixConfiguration node.a"}));
-  EXPECT_EQ(parameters.all().at("ChainInsertMode"), (ParameterValue{"append", "FelixConfiguration default"}));
+  EXPECT_EQ(parameters.all().at("ChainInsertMode"),
+            (ParameterValue{"append", "FelixConfiguration default"}));
 }
 
 TEST(Parameters, EnvironmentNamesAreCaseInsensitive) {
-  const auto parameters = Parameters::resolve({.environment = {{"FELIX_DefaultEndpointToHostAction", "accept"}}});
+  const auto parameters =
+      Parameters::resolve({.environment = {{"FELIX_DefaultEndpointToHostAction", "accept"}}});
   EXPECT_EQ(parameters.text("DefaultEndpointToHostAction"), "ACCEPT");
 }
 
@@ -60,7 +68,10 @@ TEST(Parameters, LocalParametersDoNotComeFromTheDatastore) {
 
 TEST(Parameters, DurationsMayBeGoDurations) {
   ParameterSources sources;
-  sources.global = FelixConfiguration{"default", {{"routerefreshinterval", "1m30s"}, {"reportinginterval", "0s"}, {"iptableslockprobeinterval", "250ms"}}};
+  sources.global = FelixConfiguration{"default",
+                                      {{"routerefreshinterval", "1m30s"},
+                                       {"reportinginterval", "0s"},
+                                       {"iptableslockprobeinterval", "250ms"}}};
   const auto parameters = Parameters::resolve(sources);
   EXPECT_EQ(parameters.duration("RouteRefreshInterval"), std::chrono::seconds(90));
   EXPECT_EQ(parameters.duration("ReportingIntervalSecs"), std::chrono::seconds(0));
@@ -68,7 +79,8 @@ TEST(Parameters, DurationsMayBeGoDurations) {
 }
 
 TEST(Parameters, ListsAreSplitAndTrimmed) {
-  const auto parameters = Parameters::resolve({.environment = {{"FELIX_INTERFACEPREFIX", "cali, tap"}}});
+  const auto parameters =
+      Parameters::resolve({.environment = {{"FELIX_INTERFACEPREFIX", "cali, tap"}}});
   EXPECT_THAT(parameters.list("InterfacePrefix"), ElementsAre("cali", "tap"));
 }
 

@@ -14,7 +14,8 @@ TEST(Address, ParsesAndPrintsBothFamilies) {
 }
 
 TEST(Address, RefusesWhatIsNotAnAddress) {
-  for (const auto* text : {"", "10.1.2", "10.1.2.3 ", "10.1.2.3/32", "fe80::1%eth0", "1:2", "host"}) {
+  for (const auto* text :
+       {"", "10.1.2", "10.1.2.3 ", "10.1.2.3/32", "fe80::1%eth0", "1:2", "host"}) {
     EXPECT_FALSE(Address::parse(text)) << text;
   }
 }
@@ -28,7 +29,8 @@ TEST(Prefix, MasksHostBitsOfNetworks) {
 }
 
 TEST(Prefix, RefusesBadLengths) {
-  for (const auto* text : {"10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "fd00::/129"}) {
+  for (const auto* text :
+       {"10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "fd00::/129"}) {
     EXPECT_FALSE(Prefix::parseNetwork(text)) << text;
   }
 }

@@ -16,7 +16,9 @@ TEST(Hash, EncodesBase64UrlWithoutPadding) {
   EXPECT_EQ(base64Url("\xfb\xff"), "-_8");
 }
 
-TEST(Hash, CutsTheContentHash) { EXPECT_EQ(contentHash("", 8), "e3b0c442"); }
+TEST(Hash, CutsTheContentHash) {
+  EXPECT_EQ(contentHash("", 8), "e3b0c442");
+}
 
 }  // namespace
 }  // namespace margay

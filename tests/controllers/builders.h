@@ -14,8 +14,12 @@
 /// Values for tests, with the parts that do not matter filled in. Bad text in a test is a crash.
 namespace margay::test {
 
-inline Address ip(std::string_view text) { return *Address::parse(text); }
-inline Prefix net(std::string_view text) { return *Prefix::parseNetwork(text); }
+inline Address ip(std::string_view text) {
+  return *Address::parse(text);
+}
+inline Prefix net(std::string_view text) {
+  return *Prefix::parseNetwork(text);
+}
 
 inline std::vector<Prefix> nets(const std::vector<std::string>& texts) {
   std::vector<Prefix> out;
@@ -50,7 +54,8 @@ inline api::WorkloadEndpoint pod(PodSpec spec) {
   out.labels = api::Labels(std::move(spec.labels));
   if (!spec.profiles) spec.profiles = {"kns." + spec.ns};
   out.profiles = std::make_shared<const std::vector<std::string>>(std::move(*spec.profiles));
-  if (!spec.ports.empty()) out.ports = std::make_shared<const std::vector<api::EndpointPort>>(std::move(spec.ports));
+  if (!spec.ports.empty())
+    out.ports = std::make_shared<const std::vector<api::EndpointPort>>(std::move(spec.ports));
   return out;
 }
 
@@ -61,8 +66,8 @@ inline api::Profile namespaceProfile(const std::string& ns, const api::LabelMap&
   return {"kns." + ns, api::Labels(std::move(prefixed)), {api::PolicyRule{}}, {api::PolicyRule{}}};
 }
 
-inline api::NetworkSet networkSet(const std::string& ns, const std::string& name, api::LabelMap labels,
-                                  const std::vector<std::string>& prefixes) {
+inline api::NetworkSet networkSet(const std::string& ns, const std::string& name,
+                                  api::LabelMap labels, const std::vector<std::string>& prefixes) {
   if (!ns.empty()) labels.emplace_back(api::kNamespaceLabel, ns);
   return {ns, name, api::Labels(std::move(labels)), nets(prefixes)};
 }
@@ -89,8 +94,8 @@ inline api::PolicyRule allowTo(const std::string& selector) {
 }
 
 /// Applies to ingress; `ns` empty makes it global.
-inline api::Policy policy(const std::string& ns, const std::string& name, const std::string& selector,
-                          std::vector<api::PolicyRule> ingress = {}) {
+inline api::Policy policy(const std::string& ns, const std::string& name,
+                          const std::string& selector, std::vector<api::PolicyRule> ingress = {}) {
   api::Policy out;
   out.ns = ns;
   out.name = name;
@@ -99,7 +104,8 @@ inline api::Policy policy(const std::string& ns, const std::string& name, const 
   out.ingress = std::move(ingress);
   return out;
 }
-inline api::Policy egressPolicy(const std::string& ns, const std::string& name, const std::string& selector,
+inline api::Policy egressPolicy(const std::string& ns, const std::string& name,
+                                const std::string& selector,
                                 std::vector<api::PolicyRule> egress = {}) {
   api::Policy out = policy(ns, name, selector);
   out.appliesToIngress = false;
@@ -108,10 +114,18 @@ inline api::Policy egressPolicy(const std::string& ns, const std::string& name, 
   return out;
 }
 
-inline api::ObjectKey keyOf(const api::WorkloadEndpoint& v) { return {api::Kind::WorkloadEndpoint, v.ns, v.name}; }
-inline api::ObjectKey keyOf(const api::Profile& v) { return {api::Kind::Profile, {}, v.name}; }
-inline api::ObjectKey keyOf(const api::Tier& v) { return {api::Kind::Tier, {}, v.name}; }
-inline api::ObjectKey keyOf(const api::EndpointSlice& v) { return {api::Kind::EndpointSlice, v.ns, v.name}; }
+inline api::ObjectKey keyOf(const api::WorkloadEndpoint& v) {
+  return {api::Kind::WorkloadEndpoint, v.ns, v.name};
+}
+inline api::ObjectKey keyOf(const api::Profile& v) {
+  return {api::Kind::Profile, {}, v.name};
+}
+inline api::ObjectKey keyOf(const api::Tier& v) {
+  return {api::Kind::Tier, {}, v.name};
+}
+inline api::ObjectKey keyOf(const api::EndpointSlice& v) {
+  return {api::Kind::EndpointSlice, v.ns, v.name};
+}
 inline api::ObjectKey keyOf(const api::NetworkSet& v) {
   return {v.ns.empty() ? api::Kind::GlobalNetworkSet : api::Kind::NetworkSet, v.ns, v.name};
 }
@@ -124,7 +138,9 @@ api::Update put(T value) {
   auto key = keyOf(value);
   return {std::move(key), api::Value(std::make_shared<const T>(std::move(value)))};
 }
-inline api::Update gone(api::ObjectKey key) { return {std::move(key), std::nullopt}; }
+inline api::Update gone(api::ObjectKey key) {
+  return {std::move(key), std::nullopt};
+}
 template <class T>
 api::Update gone(const T& value) {
   return gone(keyOf(value));

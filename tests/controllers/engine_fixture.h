@@ -35,7 +35,8 @@ class DeltaMirror {
   void applyMembers(const SetMembersChange& change) {
     ASSERT_TRUE(sets.contains(change.set)) << change.set.selector;
     auto& members = sets[change.set];
-    for (const auto& member : change.added) EXPECT_TRUE(members.insert(member).second) << member.str();
+    for (const auto& member : change.added)
+      EXPECT_TRUE(members.insert(member).second) << member.str();
     for (const auto& member : change.removed) EXPECT_EQ(members.erase(member), 1U) << member.str();
   }
 };
@@ -75,13 +76,15 @@ class EngineTest : public ::testing::Test {
     return nullptr;
   }
   /// Members of the set with this canonical selector, as text; {"none"} if there is no such set.
-  [[nodiscard]] std::vector<std::string> members(const std::string& selector, SetKind kind = SetKind::Selector) const {
+  [[nodiscard]] std::vector<std::string> members(const std::string& selector,
+                                                 SetKind kind = SetKind::Selector) const {
     for (const auto& set : engine.sets()) {
       if (set.id.selector == selector && set.id.kind == kind) return texts(set);
     }
     return {"none"};
   }
-  [[nodiscard]] std::vector<std::string> members(const api::ServiceRef& service, SetKind kind) const {
+  [[nodiscard]] std::vector<std::string> members(const api::ServiceRef& service,
+                                                 SetKind kind) const {
     for (const auto& set : engine.sets()) {
       if (set.id.service == service && set.id.kind == kind) return texts(set);
     }

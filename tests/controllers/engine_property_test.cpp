@@ -18,7 +18,9 @@ using Sets = naive::Sets;
 /// All that an engine shows, in values that compare.
 struct Shown {
   Sets sets;
-  std::map<api::ObjectKey, std::tuple<std::vector<EndpointTier>, std::string, std::string, std::string>> endpoints;
+  std::map<api::ObjectKey,
+           std::tuple<std::vector<EndpointTier>, std::string, std::string, std::string>>
+      endpoints;
   std::map<std::pair<std::string, api::PolicyDirection>, std::vector<api::ObjectKey>> groups;
   std::map<api::ObjectKey, std::tuple<bool, std::string, std::string>> policies;
   bool operator==(const Shown&) const = default;
@@ -34,10 +36,13 @@ Shown shown(const PolicyEngine& engine) {
   Shown out;
   out.sets = setsOf(engine);
   for (const auto& view : engine.endpoints()) {
-    out.endpoints[test::keyOf(*view->endpoint)] = {view->tiers, view->ingress->hash, view->egress->hash, view->interfaceName};
+    out.endpoints[test::keyOf(*view->endpoint)] = {view->tiers, view->ingress->hash,
+                                                   view->egress->hash, view->interfaceName};
   }
-  for (const auto& view : engine.groups()) out.groups[{view.group->hash, view.group->direction}] = view.members;
-  for (const auto& view : engine.policies()) out.policies[view.key] = {view.active, view.ingress->hash, view.egress->hash};
+  for (const auto& view : engine.groups())
+    out.groups[{view.group->hash, view.group->direction}] = view.members;
+  for (const auto& view : engine.policies())
+    out.policies[view.key] = {view.active, view.ingress->hash, view.egress->hash};
   return out;
 }
 
@@ -78,7 +83,8 @@ void expectAsNaive(const naive::Objects& objects, const PolicyEngine& engine) {
     RC_ASSERT(*views[i]->endpoint == *here[i].second);
     RC_ASSERT(views[i]->tiers == naive::tiersOf(objects, *here[i].second));
   }
-  for (const auto& view : engine.policies()) RC_ASSERT(view.active == naive::isActive(objects, "n1", *view.policy));
+  for (const auto& view : engine.policies())
+    RC_ASSERT(view.active == naive::isActive(objects, "n1", *view.policy));
 }
 
 RC_GTEST_PROP(EngineProperty, TheOutcomeDependsOnTheFinalObjectsOnly, (std::uint32_t seed)) {

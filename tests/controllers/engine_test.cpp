@@ -20,16 +20,21 @@ using ::testing::SizeIs;
 
 constexpr const char* kFromA = R"((projectcalico.org/namespace == "default" && app == "a"))";
 
-api::WorkloadEndpoint localPod(const std::string& name, const std::string& address, const std::string& app) {
+api::WorkloadEndpoint localPod(const std::string& name, const std::string& address,
+                               const std::string& app) {
   return pod({.name = name, .addresses = {address}, .labels = {{"app", app}}});
 }
-api::WorkloadEndpoint remotePod(const std::string& name, const std::string& address, const std::string& app) {
+api::WorkloadEndpoint remotePod(const std::string& name, const std::string& address,
+                                const std::string& app) {
   return pod({.name = name, .node = "n2", .addresses = {address}, .labels = {{"app", app}}});
 }
-api::Policy allowA() { return policy("default", "allow-a", "app == 'b'", {allowFrom("app == 'a'")}); }
+api::Policy allowA() {
+  return policy("default", "allow-a", "app == 'b'", {allowFrom("app == 'a'")});
+}
 
 TEST_F(EngineTest, APolicyThatSelectsALocalEndpointHasItsSetsFilled) {
-  const auto delta = put(namespaceProfile("default"), allowA(), remotePod("a1", "10.0.1.1", "a"), localPod("b1", "10.0.0.1", "b"));
+  const auto delta = put(namespaceProfile("default"), allowA(), remotePod("a1", "10.0.1.1", "a"),
+                         localPod("b1", "10.0.0.1", "b"));
   EXPECT_THAT(delta.setsAdded, SizeIs(1));
   EXPECT_THAT(members(kFromA), ElementsAre("10.0.1.1"));
   EXPECT_THAT(endpoint("b1")->tiers, ElementsAre(EndpointTier{"default", {"default/allow-a"}, {}}));
@@ -51,15 +56,19 @@ TEST_F(EngineTest, ARemotePodThatChangesAddressChangesItsMembersOnly) {
   put(allowA(), localPod("b1", "10.0.0.1", "b"), remotePod("a1", "10.0.1.1", "a"));
   const auto delta = put(remotePod("a1", "10.0.1.9", "a"));
   ASSERT_THAT(delta.members, SizeIs(1));
-  EXPECT_THAT(delta.members[0].added, ElementsAre(dataplane::SetMember{test::net("10.0.1.9"), 0, 0, {}}));
-  EXPECT_THAT(delta.members[0].removed, ElementsAre(dataplane::SetMember{test::net("10.0.1.1"), 0, 0, {}}));
+  EXPECT_THAT(delta.members[0].added,
+              ElementsAre(dataplane::SetMember{test::net("10.0.1.9"), 0, 0, {}}));
+  EXPECT_THAT(delta.members[0].removed,
+              ElementsAre(dataplane::SetMember{test::net("10.0.1.1"), 0, 0, {}}));
   EXPECT_THAT(delta.endpointsChanged, IsEmpty());
   EXPECT_THAT(delta.groupsAdded, IsEmpty());
 }
 
 TEST_F(EngineTest, AnUpdateThatChangesNothingGivesAnEmptyDelta) {
-  put(namespaceProfile("default"), allowA(), localPod("b1", "10.0.0.1", "b"), remotePod("a1", "10.0.1.1", "a"));
-  const auto delta = put(namespaceProfile("default"), allowA(), localPod("b1", "10.0.0.1", "b"), remotePod("a1", "10.0.1.1", "a"));
+  put(namespaceProfile("default"), allowA(), localPod("b1", "10.0.0.1", "b"),
+      remotePod("a1", "10.0.1.1", "a"));
+  const auto delta = put(namespaceProfile("default"), allowA(), localPod("b1", "10.0.0.1", "b"),
+                         remotePod("a1", "10.0.1.1", "a"));
   EXPECT_THAT(delta.setsAdded, IsEmpty());
   EXPECT_THAT(delta.setsRemoved, IsEmpty());
   EXPECT_THAT(delta.members, IsEmpty());
@@ -68,7 +77,8 @@ TEST_F(EngineTest, AnUpdateThatChangesNothingGivesAnEmptyDelta) {
 }
 
 TEST_F(EngineTest, TwoEndpointsWithOneAddressAreOneMember) {
-  put(allowA(), localPod("b1", "10.0.0.1", "b"), remotePod("a1", "10.0.1.1", "a"), remotePod("a2", "10.0.1.1", "a"));
+  put(allowA(), localPod("b1", "10.0.0.1", "b"), remotePod("a1", "10.0.1.1", "a"),
+      remotePod("a2", "10.0.1.1", "a"));
   EXPECT_THAT(members(kFromA), ElementsAre("10.0.1.1"));
   EXPECT_THAT(gone(remotePod("a1", "10.0.1.1", "a")).members, IsEmpty());
   EXPECT_THAT(gone(remotePod("a2", "10.0.1.1", "a")).members, SizeIs(1));
@@ -87,9 +97,14 @@ TEST_F(EngineTest, APodThatJoinsAGroupMakesNoNewOne) {
 TEST_F(EngineTest, LabelsOfNamespacesAreInheritedUnlessThePodHasThem) {
   auto rule = allowFrom("");
   rule.source.namespaceSelector = "team == 'red'";
-  put(namespaceProfile("other", {{"team", "red"}}), policy("default", "p", "", {rule}), localPod("b1", "10.0.0.1", "b"),
+  put(namespaceProfile("other", {{"team", "red"}}), policy("default", "p", "", {rule}),
+      localPod("b1", "10.0.0.1", "b"),
       pod({.ns = "other", .name = "x", .node = "n2", .addresses = {"10.0.1.1"}}),
-      pod({.ns = "other", .name = "y", .node = "n2", .addresses = {"10.0.1.2"}, .labels = {{"pcns.team", "own"}}}));
+      pod({.ns = "other",
+           .name = "y",
+           .node = "n2",
+           .addresses = {"10.0.1.2"},
+           .labels = {{"pcns.team", "own"}}}));
   EXPECT_THAT(members(R"(pcns.team == "red")"), ElementsAre("10.0.1.1"));
   put(namespaceProfile("other", {{"team", "blue"}}));
   EXPECT_THAT(members(R"(pcns.team == "red")"), IsEmpty());
@@ -100,10 +115,12 @@ TEST_F(EngineTest, LabelsOfNamespacesAreInheritedUnlessThePodHasThem) {
 TEST_F(EngineTest, NetworkSetsJoinSelectorsAndInheritTheirNamespace) {
   auto rule = allowFrom("role == 'db'");
   rule.source.namespaceSelector = "has(team)";
-  put(namespaceProfile("other", {{"team", "red"}}), policy("default", "p", "", {rule}), localPod("b1", "10.0.0.1", "b"),
+  put(namespaceProfile("other", {{"team", "red"}}), policy("default", "p", "", {rule}),
+      localPod("b1", "10.0.0.1", "b"),
       networkSet("other", "dbs", {{"role", "db"}}, {"192.0.2.0/24", "0.0.0.0/0"}),
       networkSet("", "global", {{"role", "db"}}, {"198.51.100.0/24"}));
-  EXPECT_THAT(members(R"((has(pcns.team) && role == "db"))"), ElementsAre("0.0.0.0/1", "128.0.0.0/1", "192.0.2.0/24"));
+  EXPECT_THAT(members(R"((has(pcns.team) && role == "db"))"),
+              ElementsAre("0.0.0.0/1", "128.0.0.0/1", "192.0.2.0/24"));
 }
 
 TEST_F(EngineTest, NamedPortsAreRestrictedByTheSelectorOfTheirEnd) {
@@ -111,10 +128,14 @@ TEST_F(EngineTest, NamedPortsAreRestrictedByTheSelectorOfTheirEnd) {
   rule.protocol = 17;
   rule.destination.ports = {{{}, "dns"}};
   put(egressPolicy("default", "p", "app == 'b'", {rule}), localPod("b1", "10.0.0.1", "b"),
-      pod({.name = "w", .node = "n2", .addresses = {"10.0.1.1", "fd00::1"}, .labels = {{"app", "web"}},
+      pod({.name = "w",
+           .node = "n2",
+           .addresses = {"10.0.1.1", "fd00::1"},
+           .labels = {{"app", "web"}},
            .ports = {{"dns", 17, 53}, {"dns", 6, 54}, {"http", 17, 80}}}));
   const char* selector = R"((projectcalico.org/namespace == "default" && app == "web"))";
-  EXPECT_THAT(members(selector, SetKind::NamedPort), ElementsAre("10.0.1.1,udp:53", "fd00::1,udp:53"));
+  EXPECT_THAT(members(selector, SetKind::NamedPort),
+              ElementsAre("10.0.1.1,udp:53", "fd00::1,udp:53"));
   EXPECT_THAT(members(selector), ElementsAre("none")) << "the named port stands for the selector";
   EXPECT_THAT(endpoint("b1")->egress->tiers[0].policies[0]->rules[0].destination.sets, IsEmpty());
 }
@@ -135,7 +156,8 @@ TEST_F(EngineTest, ServicesAreTheAddressesOfTheirSlices) {
   auto both = policy("default", "p", "app == 'b'", {from});
   both.appliesToEgress = true;
   both.egress = {to};
-  const api::EndpointSlice slice{"default", "web-1", "web", {test::ip("10.0.1.1"), test::ip("10.0.1.2")}, {{"", 6, 80}}};
+  const api::EndpointSlice slice{
+      "default", "web-1", "web", {test::ip("10.0.1.1"), test::ip("10.0.1.2")}, {{"", 6, 80}}};
   const api::EndpointSlice more{"default", "web-2", "web", {test::ip("10.0.1.2")}, {{"", 6, 80}}};
   put(both, localPod("b1", "10.0.0.1", "b"), slice, more);
   const api::ServiceRef web{"default", "web"};
@@ -156,11 +178,13 @@ TEST_F(EngineTest, TiersAndPoliciesComeInFelixOrder) {
   auto p4 = policy("default", "a", "all()");
   auto p5 = policy("default", "a-b", "all()");
   put(p1, p2, p3, p4, p5, localPod("b1", "10.0.0.1", "b"));
-  EXPECT_THAT(endpoint("b1")->tiers, ElementsAre(EndpointTier{"default", {"default/a-b", "default/a"}, {}}))
+  EXPECT_THAT(endpoint("b1")->tiers,
+              ElementsAre(EndpointTier{"default", {"default/a-b", "default/a"}, {}}))
       << "tiers that do not exist do not apply, and '-' sorts before '/'";
   put(tier("second", std::nullopt), tier("first", 10));
   EXPECT_THAT(endpoint("b1")->tiers,
-              ElementsAre(EndpointTier{"first", {"early", "late"}, {}}, EndpointTier{"default", {"default/a-b", "default/a"}, {}},
+              ElementsAre(EndpointTier{"first", {"early", "late"}, {}},
+                          EndpointTier{"default", {"default/a-b", "default/a"}, {}},
                           EndpointTier{"second", {"z"}, {}}));
   gone(tier("first", 10));
   EXPECT_EQ(endpoint("b1")->tiers[0].name, "default");
@@ -177,7 +201,8 @@ TEST_F(EngineTest, UntrackedAndPreDnatPoliciesDoNotApplyToWorkloads) {
 
 TEST_F(EngineTest, TheBuiltInProfileAllowsAndAMissingOneDoesNot) {
   auto first = localPod("b1", "10.0.0.1", "b");
-  first.profiles = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"missing", "projectcalico-default-allow"});
+  first.profiles = std::make_shared<const std::vector<std::string>>(
+      std::vector<std::string>{"missing", "projectcalico-default-allow"});
   put(first);
   ASSERT_THAT(endpoint("b1")->ingress->profiles, SizeIs(1));
   EXPECT_EQ(endpoint("b1")->ingress->profiles[0]->rules, std::vector<ResolvedRule>{ResolvedRule{}});
@@ -198,7 +223,8 @@ TEST_F(EngineTest, AnEndpointThatMovesAwayIsRemovedHere) {
 }
 
 TEST_F(EngineTest, EmptyGroupsStayForTenMinutesWithTheirSets) {
-  put(namespaceProfile("default"), allowA(), localPod("b1", "10.0.0.1", "b"), remotePod("a1", "10.0.1.1", "a"));
+  put(namespaceProfile("default"), allowA(), localPod("b1", "10.0.0.1", "b"),
+      remotePod("a1", "10.0.1.1", "a"));
   const auto group = endpoint("b1")->ingress;
   gone(localPod("b1", "10.0.0.1", "b"));
   EXPECT_EQ(engine.nextCollect(), now + kEmptyGroupStays);

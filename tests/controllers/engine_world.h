@@ -10,13 +10,15 @@
 
 namespace margay::controllers {
 
-/// Updates at random in a world so small that things meet: names, labels and addresses repeat, objects refer
-/// to what is not there, and half of what is written was there before.
+/// Updates at random in a world so small that things meet: names, labels and addresses repeat,
+/// objects refer to what is not there, and half of what is written was there before.
 class RandomWorld {
  public:
   explicit RandomWorld(std::uint32_t seed) : random_(seed) {}
 
-  std::size_t below(std::size_t limit) { return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random_); }
+  std::size_t below(std::size_t limit) {
+    return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random_);
+  }
   bool chance(std::size_t oneIn) { return below(oneIn) == 0; }
   std::mt19937& random() { return random_; }
 
@@ -36,12 +38,19 @@ class RandomWorld {
     switch (below(10)) {
       case 0:
       case 1:
-      case 2: return test::put(endpoint());
-      case 3: return test::put(profile());
-      case 4: return test::put(test::tier(pick(tiers_), order(), chance(2) ? api::TierDefault::Pass : api::TierDefault::Deny));
-      case 5: return test::put(networkSet());
-      case 6: return test::put(slice());
-      default: return test::put(policy());
+      case 2:
+        return test::put(endpoint());
+      case 3:
+        return test::put(profile());
+      case 4:
+        return test::put(test::tier(pick(tiers_), order(),
+                                    chance(2) ? api::TierDefault::Pass : api::TierDefault::Deny));
+      case 5:
+        return test::put(networkSet());
+      case 6:
+        return test::put(slice());
+      default:
+        return test::put(policy());
     }
   }
 
@@ -65,7 +74,8 @@ class RandomWorld {
     spec.labels = labels();
     const auto count = below(3);
     for (std::size_t i = 0; i < count; ++i) spec.addresses.push_back(pick(addresses_));
-    if (chance(2)) spec.ports = {{"http", 6, static_cast<std::uint16_t>(80 + below(2))}, {"dns", 17, 53}};
+    if (chance(2))
+      spec.ports = {{"http", 6, static_cast<std::uint16_t>(80 + below(2))}, {"dns", 17, 53}};
     std::vector<std::string> profiles{"kns." + spec.ns};
     if (chance(2)) profiles.push_back(pick(profiles_));
     if (chance(4)) profiles.clear();
@@ -86,12 +96,19 @@ class RandomWorld {
   api::NetworkSet networkSet() {
     std::vector<std::string> nets;
     const auto count = below(3);
-    for (std::size_t i = 0; i < count; ++i) nets.push_back(pick<std::string>({"0.0.0.0/0", "0.0.0.0/1", "10.0.0.1/32", "192.0.2.0/24", "::/0"}));
-    return test::networkSet(chance(2) ? "" : pick(namespaces_), pick<std::string>({"s1", "s2"}), labels(), nets);
+    for (std::size_t i = 0; i < count; ++i)
+      nets.push_back(
+          pick<std::string>({"0.0.0.0/0", "0.0.0.0/1", "10.0.0.1/32", "192.0.2.0/24", "::/0"}));
+    return test::networkSet(chance(2) ? "" : pick(namespaces_), pick<std::string>({"s1", "s2"}),
+                            labels(), nets);
   }
 
   api::EndpointSlice slice() {
-    api::EndpointSlice out{pick(namespaces_), pick<std::string>({"e1", "e2"}), pick<std::string>({"web", "db"}), {}, {}};
+    api::EndpointSlice out{pick(namespaces_),
+                           pick<std::string>({"e1", "e2"}),
+                           pick<std::string>({"web", "db"}),
+                           {},
+                           {}};
     for (const char* text : {"10.0.0.1", "10.0.0.2", "fd00::1"}) {
       if (chance(2)) out.addresses.push_back(test::ip(text));
     }
@@ -109,7 +126,8 @@ class RandomWorld {
     if (chance(3)) out.ports.push_back({{}, pick<std::string>({"http", "dns"})});
     if (chance(4)) out.ports.push_back({{80, 90}, ""});
     if (chance(6)) out.notPorts.push_back({{}, "http"});
-    if (chance(6)) out.services = api::ServiceRef{pick(namespaces_), pick<std::string>({"web", "db"})};
+    if (chance(6))
+      out.services = api::ServiceRef{pick(namespaces_), pick<std::string>({"web", "db"})};
     return out;
   }
 
@@ -118,7 +136,8 @@ class RandomWorld {
     const auto count = below(3);
     for (std::size_t i = 0; i < count; ++i) {
       api::PolicyRule rule;
-      rule.action = pick<api::RuleAction>({api::RuleAction::Allow, api::RuleAction::Deny, api::RuleAction::Pass, api::RuleAction::Log});
+      rule.action = pick<api::RuleAction>({api::RuleAction::Allow, api::RuleAction::Deny,
+                                           api::RuleAction::Pass, api::RuleAction::Log});
       if (chance(3)) rule.protocol = chance(2) ? std::uint8_t{6} : std::uint8_t{17};
       if (!chance(3)) rule.source = end();
       if (chance(2)) rule.destination = end();
@@ -128,13 +147,15 @@ class RandomWorld {
   }
 
   api::Policy policy() {
-    auto out = test::policy(chance(3) ? "" : pick(namespaces_), pick<std::string>({"p", "p-1", "q"}), pick(selectors_), rules());
+    auto out = test::policy(chance(3) ? "" : pick(namespaces_),
+                            pick<std::string>({"p", "p-1", "q"}), pick(selectors_), rules());
     out.egress = rules();
     out.tier = pick(tiers_);
     out.order = order();
     out.appliesToIngress = chance(2);
     out.appliesToEgress = !out.appliesToIngress || chance(2);
-    if (out.ns.empty() && chance(2)) out.namespaceSelector = pick<std::string>({"has(team)", "all()"});
+    if (out.ns.empty() && chance(2))
+      out.namespaceSelector = pick<std::string>({"has(team)", "all()"});
     out.doNotTrack = chance(10);
     out.preDnat = chance(10);
     return out;

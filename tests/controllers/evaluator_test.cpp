@@ -12,13 +12,16 @@ using api::RuleAction;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-Address ip(const char* text) { return *Address::parse(text); }
+Address ip(const char* text) {
+  return *Address::parse(text);
+}
 
 class Evaluator : public ::testing::Test {
  protected:
   Objects objects;
 
-  void pod(const std::string& name, const char* address, api::LabelMap labels, const std::string& ns = "default") {
+  void pod(const std::string& name, const char* address, api::LabelMap labels,
+           const std::string& ns = "default") {
     api::WorkloadEndpoint endpoint;
     endpoint.ns = ns;
     endpoint.name = "n-k8s-" + name + "-eth0";
@@ -28,13 +31,16 @@ class Evaluator : public ::testing::Test {
     labels.emplace_back("projectcalico.org/namespace", ns);
     labels.emplace_back("projectcalico.org/orchestrator", "k8s");
     endpoint.labels = api::Labels(labels);
-    endpoint.profiles = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"kns." + ns});
-    endpoint.ports = std::make_shared<const std::vector<api::EndpointPort>>(std::vector<api::EndpointPort>{{"http", 6, 8080}});
-    objects[{Kind::WorkloadEndpoint, endpoint.ns, endpoint.name}] = std::make_shared<const api::WorkloadEndpoint>(endpoint);
+    endpoint.profiles =
+        std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"kns." + ns});
+    endpoint.ports = std::make_shared<const std::vector<api::EndpointPort>>(
+        std::vector<api::EndpointPort>{{"http", 6, 8080}});
+    objects[{Kind::WorkloadEndpoint, endpoint.ns, endpoint.name}] =
+        std::make_shared<const api::WorkloadEndpoint>(endpoint);
   }
   void profile(const std::string& name, api::LabelMap labels) {
-    objects[{Kind::Profile, {}, name}] =
-        std::make_shared<const api::Profile>(api::Profile{name, api::Labels(std::move(labels)), {PolicyRule{}}, {PolicyRule{}}});
+    objects[{Kind::Profile, {}, name}] = std::make_shared<const api::Profile>(
+        api::Profile{name, api::Labels(std::move(labels)), {PolicyRule{}}, {PolicyRule{}}});
   }
   api::Policy& policy(const std::string& name, const std::string& ns = "default") {
     auto made = std::make_shared<api::Policy>();
@@ -42,13 +48,16 @@ class Evaluator : public ::testing::Test {
     made->name = name;
     made->appliesToIngress = true;
     auto& reference = *made;
-    objects[{ns.empty() ? Kind::GlobalNetworkPolicy : Kind::NetworkPolicy, ns, name}] = std::shared_ptr<const api::Policy>(std::move(made));
+    objects[{ns.empty() ? Kind::GlobalNetworkPolicy : Kind::NetworkPolicy, ns, name}] =
+        std::shared_ptr<const api::Policy>(std::move(made));
     return reference;
   }
   void tier(const std::string& name, double order, api::TierDefault action) {
-    objects[{Kind::Tier, {}, name}] = std::make_shared<const api::Tier>(api::Tier{name, order, action});
+    objects[{Kind::Tier, {}, name}] =
+        std::make_shared<const api::Tier>(api::Tier{name, order, action});
   }
-  [[nodiscard]] bool allowed(const char* from, const char* to, std::uint16_t port = 80, std::uint8_t protocol = 6) const {
+  [[nodiscard]] bool allowed(const char* from, const char* to, std::uint16_t port = 80,
+                             std::uint8_t protocol = 6) const {
     return verdict(objects, {ip(from), ip(to), protocol, 40000, port}).allowed;
   }
   void SetUp() override {
@@ -82,11 +91,15 @@ TEST_F(Evaluator, ASelectedEndpointTakesOnlyWhatARuleAllows) {
   allow.ingress = {rule};
   EXPECT_TRUE(allowed("10.0.0.1", "10.0.0.2", 85));
   EXPECT_FALSE(allowed("10.0.0.1", "10.0.0.2", 91));
-  EXPECT_FALSE(allowed("10.0.0.3", "10.0.0.2", 85)) << "the selector stays within the policy's namespace";
+  EXPECT_FALSE(allowed("10.0.0.3", "10.0.0.2", 85))
+      << "the selector stays within the policy's namespace";
   EXPECT_TRUE(allowed("10.0.0.2", "10.0.0.1", 85)) << "a is not selected";
   const auto got = verdict(objects, {ip("10.0.0.1"), ip("10.0.0.2"), 6, 1, 85});
-  EXPECT_THAT(got.stages, ElementsAre(Stage{"egress", "default/a", "", "profile kns.default", "egress[0]", "Allow"},
-                                      Stage{"ingress", "default/b", "default", "default/allow-a", "ingress[0]", "Allow"}));
+  EXPECT_THAT(
+      got.stages,
+      ElementsAre(
+          Stage{"egress", "default/a", "", "profile kns.default", "egress[0]", "Allow"},
+          Stage{"ingress", "default/b", "default", "default/allow-a", "ingress[0]", "Allow"}));
 }
 
 TEST_F(Evaluator, NamespaceSelectorsReadTheLabelsOfNamespaces) {
@@ -151,7 +164,9 @@ TEST_F(Evaluator, NegationsAndIcmp) {
   rule.source.notSelector = "app == 'b'";
   rule.source.notNets = {*Prefix::parseNetwork("192.0.2.0/24")};
   allow.ingress = {rule};
-  const auto ping = [&](const char* from, std::uint8_t type) { return verdict(objects, {ip(from), ip("10.0.0.1"), 1, 0, 0, type, 0}).allowed; };
+  const auto ping = [&](const char* from, std::uint8_t type) {
+    return verdict(objects, {ip(from), ip("10.0.0.1"), 1, 0, 0, type, 0}).allowed;
+  };
   EXPECT_TRUE(ping("198.51.100.1", 8));
   EXPECT_FALSE(ping("198.51.100.1", 0));
   EXPECT_FALSE(ping("10.0.0.2", 8));
@@ -160,7 +175,8 @@ TEST_F(Evaluator, NegationsAndIcmp) {
 
 TEST_F(Evaluator, ServicesMatchAddressAndPort) {
   api::EndpointSlice slice{"default", "web-1", "web", {ip("10.0.0.2")}, {{"", 6, 8080}}};
-  objects[{Kind::EndpointSlice, "default", "web-1"}] = std::make_shared<const api::EndpointSlice>(slice);
+  objects[{Kind::EndpointSlice, "default", "web-1"}] =
+      std::make_shared<const api::EndpointSlice>(slice);
   auto& egress = policy("to-web");
   egress.selector = "app == 'a'";
   egress.appliesToIngress = false;

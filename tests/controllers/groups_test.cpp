@@ -41,19 +41,23 @@ const RuleListPtr kAllow = list("", {rule(RuleAction::Allow)});
 const RuleListPtr kSome = list("some", {rule(RuleAction::Allow, 6)});
 
 TEST(ReachableGroup, NothingIsBehindATierThatDenies) {
-  const auto got = reach({{"first", TierDefault::Deny, {kSome}}, {"second", TierDefault::Deny, {kSome}}}, {kAllow});
+  const auto got = reach(
+      {{"first", TierDefault::Deny, {kSome}}, {"second", TierDefault::Deny, {kSome}}}, {kAllow});
   EXPECT_THAT(got.tiers, SizeIs(1));
   EXPECT_THAT(got.profiles, IsEmpty());
 }
 
 TEST(ReachableGroup, APassRuleOrAPassingTierLeadsOn) {
   const auto pass = list("pass", {rule(RuleAction::Pass, 6)});
-  EXPECT_THAT(reach({{"first", TierDefault::Deny, {pass}}}, {kAllow}).profiles, ElementsAre(kAllow));
-  EXPECT_THAT(reach({{"first", TierDefault::Pass, {kSome}}}, {kAllow}).profiles, ElementsAre(kAllow));
+  EXPECT_THAT(reach({{"first", TierDefault::Deny, {pass}}}, {kAllow}).profiles,
+              ElementsAre(kAllow));
+  EXPECT_THAT(reach({{"first", TierDefault::Pass, {kSome}}}, {kAllow}).profiles,
+              ElementsAre(kAllow));
 }
 
 TEST(ReachableGroup, PoliciesBehindAnUnconditionalRuleAreCut) {
-  const auto deny = list("deny", {rule(RuleAction::Log), rule(RuleAction::Deny), rule(RuleAction::Pass)});
+  const auto deny =
+      list("deny", {rule(RuleAction::Log), rule(RuleAction::Deny), rule(RuleAction::Pass)});
   const auto got = reach({{"first", TierDefault::Pass, {kSome, deny, kSome}}}, {kAllow});
   EXPECT_THAT(got.tiers[0].policies, ElementsAre(kSome, deny));
   EXPECT_THAT(got.profiles, IsEmpty()) << "the Pass behind Deny is never reached";
@@ -71,7 +75,9 @@ TEST(ReachableGroup, TheHashTellsDirectionTierAndOrder) {
   EXPECT_NE(base, reach({{"t", TierDefault::Deny, {other, kSome}}}, {}).hash);
   EXPECT_NE(base, reach({{"t", TierDefault::Pass, {kSome, other}}}, {}).hash);
   EXPECT_NE(base, reach({{"u", TierDefault::Deny, {kSome, other}}}, {}).hash);
-  EXPECT_NE(base, reachableGroup(PolicyDirection::Egress, {{"t", TierDefault::Deny, {kSome, other}}}, {}).hash);
+  EXPECT_NE(
+      base,
+      reachableGroup(PolicyDirection::Egress, {{"t", TierDefault::Deny, {kSome, other}}}, {}).hash);
 }
 
 TEST(RuleListHash, TellsEveryFieldOfARule) {
@@ -108,7 +114,8 @@ Verdict evaluate(const RuleList& rules, std::uint8_t protocol) {
   return Verdict::None;
 }
 
-bool allows(const std::vector<GroupTier>& tiers, const std::vector<RuleListPtr>& profiles, std::uint8_t protocol) {
+bool allows(const std::vector<GroupTier>& tiers, const std::vector<RuleListPtr>& profiles,
+            std::uint8_t protocol) {
   for (const auto& tier : tiers) {
     auto verdict = Verdict::None;
     for (const auto& policy : tier.policies) {
@@ -138,7 +145,9 @@ RC_GTEST_PROP(ReachableGroup, WhatIsLeftOutChangesNoVerdict, (std::uint32_t seed
   };
   std::vector<GroupTier> tiers;
   for (unsigned i = below(4); i > 0; --i) {
-    tiers.push_back({"t" + std::to_string(i), below(2) == 0 ? TierDefault::Deny : TierDefault::Pass, {randomList("p")}});
+    tiers.push_back({"t" + std::to_string(i),
+                     below(2) == 0 ? TierDefault::Deny : TierDefault::Pass,
+                     {randomList("p")}});
     for (unsigned k = below(3); k > 0; --k) tiers.back().policies.push_back(randomList("q"));
   }
   std::vector<RuleListPtr> profiles;

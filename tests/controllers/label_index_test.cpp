@@ -13,8 +13,12 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-api::Labels labels(api::LabelMap pairs) { return api::Labels(std::move(pairs)); }
-api::Selector selector(std::string_view text) { return *api::Selector::parse(text); }
+api::Labels labels(api::LabelMap pairs) {
+  return api::Labels(std::move(pairs));
+}
+api::Selector selector(std::string_view text) {
+  return *api::Selector::parse(text);
+}
 
 class LabelIndexTest : public ::testing::Test {
  protected:
@@ -66,7 +70,8 @@ TEST_F(LabelIndexTest, ASelectorIsKeptUntilItsLastUse) {
   EXPECT_THAT(index.selectorsOf(of), IsEmpty());
 }
 
-RC_GTEST_PROP(HashedIds, AnswerAsAMultimapDoes, (const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps)) {
+RC_GTEST_PROP(HashedIds, AnswerAsAMultimapDoes,
+              (const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps)) {
   HashedIds ids;
   std::set<std::pair<std::size_t, std::uint32_t>> expected;
   for (const auto& [hash, id] : steps) {

@@ -21,26 +21,33 @@ template <class T>
 std::vector<std::pair<api::ObjectKey, std::shared_ptr<const T>>> all(const Objects& objects) {
   std::vector<std::pair<api::ObjectKey, std::shared_ptr<const T>>> out;
   for (const auto& [key, value] : objects) {
-    if (const auto* held = std::get_if<std::shared_ptr<const T>>(&value)) out.emplace_back(key, *held);
+    if (const auto* held = std::get_if<std::shared_ptr<const T>>(&value))
+      out.emplace_back(key, *held);
   }
   return out;
 }
 
 /// Own labels, then those of each profile in turn.
-inline api::Labels labelsOf(const Objects& objects, const api::Labels& own, const std::vector<std::string>& profiles) {
+inline api::Labels labelsOf(const Objects& objects, const api::Labels& own,
+                            const std::vector<std::string>& profiles) {
   std::map<std::string, std::string> out(own.pairs().begin(), own.pairs().end());
   for (const auto& name : profiles) {
     const auto found = objects.find({api::Kind::Profile, {}, name});
     if (found == objects.end()) continue;
-    for (const auto& pair : std::get<std::shared_ptr<const api::Profile>>(found->second)->labelsToApply.pairs()) out.insert(pair);
+    for (const auto& pair :
+         std::get<std::shared_ptr<const api::Profile>>(found->second)->labelsToApply.pairs())
+      out.insert(pair);
   }
   return api::Labels(api::LabelMap(out.begin(), out.end()));
 }
 inline api::Labels labelsOf(const Objects& objects, const api::WorkloadEndpoint& endpoint) {
-  return labelsOf(objects, endpoint.labels, endpoint.profiles ? *endpoint.profiles : std::vector<std::string>{});
+  return labelsOf(objects, endpoint.labels,
+                  endpoint.profiles ? *endpoint.profiles : std::vector<std::string>{});
 }
 inline api::Labels labelsOf(const Objects& objects, const api::NetworkSet& set) {
-  return labelsOf(objects, set.labels, set.ns.empty() ? std::vector<std::string>{} : std::vector<std::string>{"kns." + set.ns.str()});
+  return labelsOf(objects, set.labels,
+                  set.ns.empty() ? std::vector<std::string>{}
+                                 : std::vector<std::string>{"kns." + set.ns.str()});
 }
 
 inline std::set<dataplane::SetMember> selected(const Objects& objects, const SetNeed& need) {
@@ -52,7 +59,8 @@ inline std::set<dataplane::SetMember> selected(const Objects& objects, const Set
       if (!ports) out.insert({prefix, 0, 0, {}});
       if (!ports || !endpoint->ports) continue;
       for (const auto& port : *endpoint->ports) {
-        if (port.name == need.id.portName && port.protocol == need.id.protocol) out.insert({prefix, port.protocol, port.port, {}});
+        if (port.name == need.id.portName && port.protocol == need.id.protocol)
+          out.insert({prefix, port.protocol, port.port, {}});
       }
     }
   }
@@ -76,23 +84,28 @@ inline std::set<dataplane::SetMember> served(const Objects& objects, const SetId
     for (const auto& address : slice->addresses) {
       if (id.kind == SetKind::ServiceNoPort) out.insert({Prefix::host(address), 0, 0, {}});
       if (id.kind == SetKind::ServiceNoPort) continue;
-      for (const auto& port : slice->ports) out.insert({Prefix::host(address), port.protocol, port.port, {}});
+      for (const auto& port : slice->ports)
+        out.insert({Prefix::host(address), port.protocol, port.port, {}});
     }
   }
   return out;
 }
 
 /// The local endpoints.
-inline std::vector<std::pair<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>>> locals(const Objects& objects, std::string_view node) {
+inline std::vector<std::pair<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>>> locals(
+    const Objects& objects, std::string_view node) {
   auto out = all<api::WorkloadEndpoint>(objects);
-  out.erase(std::remove_if(out.begin(), out.end(), [&](const auto& entry) { return entry.second->node != node; }), out.end());
+  out.erase(std::remove_if(out.begin(), out.end(),
+                           [&](const auto& entry) { return entry.second->node != node; }),
+            out.end());
   return out;
 }
 
 inline bool isActive(const Objects& objects, std::string_view node, const api::Policy& policy) {
   const auto here = locals(objects, node);
-  return std::any_of(here.begin(), here.end(),
-                     [&](const auto& entry) { return api::policySelector(policy).matches(labelsOf(objects, *entry.second)); });
+  return std::any_of(here.begin(), here.end(), [&](const auto& entry) {
+    return api::policySelector(policy).matches(labelsOf(objects, *entry.second));
+  });
 }
 
 /// Every set that an active policy or a profile of a local endpoint refers to.
@@ -136,13 +149,16 @@ inline std::vector<api::Tier> sortedTiers(const Objects& objects) {
   return out;
 }
 
-inline std::vector<EndpointTier> tiersOf(const Objects& objects, const api::WorkloadEndpoint& endpoint) {
+inline std::vector<EndpointTier> tiersOf(const Objects& objects,
+                                         const api::WorkloadEndpoint& endpoint) {
   auto policies = all<api::Policy>(objects);
   std::sort(policies.begin(), policies.end(), [](const auto& a, const auto& b) {
     const auto tie = [](const auto& entry) {
-      return entry.first.name + '/' + entry.first.ns.str() + '/' + std::string(api::kindText(entry.first.kind));
+      return entry.first.name + '/' + entry.first.ns.str() + '/' +
+             std::string(api::kindText(entry.first.kind));
     };
-    if (a.second->order.has_value() != b.second->order.has_value()) return a.second->order.has_value();
+    if (a.second->order.has_value() != b.second->order.has_value())
+      return a.second->order.has_value();
     return a.second->order == b.second->order ? tie(a) < tie(b) : a.second->order < b.second->order;
   });
   std::vector<EndpointTier> out;

@@ -10,7 +10,9 @@ using ::testing::Le;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-SetId selectorSet(std::string selector) { return {.kind = SetKind::Selector, .selector = std::move(selector)}; }
+SetId selectorSet(std::string selector) {
+  return {.kind = SetKind::Selector, .selector = std::move(selector)};
+}
 
 TEST(SetNames, SayWhatTheSetIsAndFitTheKernel) {
   const auto id = selectorSet(
@@ -22,7 +24,8 @@ TEST(SetNames, SayWhatTheSetIsAndFitTheKernel) {
 }
 
 TEST(SetNames, DifferForEveryPartOfTheIdentity) {
-  const SetId base{.kind = SetKind::NamedPort, .selector = "all()", .protocol = 6, .portName = "http"};
+  const SetId base{
+      .kind = SetKind::NamedPort, .selector = "all()", .protocol = 6, .portName = "http"};
   SetId udp = base;
   udp.protocol = 17;
   SetId other = base;

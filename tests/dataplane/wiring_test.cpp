@@ -30,7 +30,8 @@ class Wiring : public testing::NetworkNamespaceTest {
       container->emplace(std::move(*made));
     }
     mustShell("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
-    // The kernel answers ARP for 169.254.1.1 only where it has a route to it: a host's default route.
+    // The kernel answers ARP for 169.254.1.1 only where it has a route to it: a host's default
+    // route.
     mustShell("ip link add uplink type bridge && ip link set uplink up");
     mustShell("ip route add default dev uplink");
   }

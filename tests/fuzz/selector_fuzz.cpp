@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!selector) return 0;
   const auto again = Selector::parse(selector->canonical());
   if (!again || again->canonical() != selector->canonical()) std::abort();
-  static const Labels kLabels[] = {Labels(), Labels({{"a", "b"}}), Labels({{"app", "fe"}, {"a", ""}})};
+  static const Labels kLabels[] = {Labels(), Labels({{"a", "b"}}),
+                                   Labels({{"app", "fe"}, {"a", ""}})};
   for (const auto& labels : kLabels) {
     if (again->matches(labels) != selector->matches(labels)) std::abort();
   }

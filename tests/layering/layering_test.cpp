@@ -47,19 +47,23 @@ TEST_P(Layering, IncludesOnlyWhatTheDataFlowAllows) {
     ++files;
     for (const auto& include : ownIncludes(entry.path())) {
       bool allowed = include.starts_with(folder + "/");
-      for (const auto& prefix : kAllowed.at(folder)) allowed = allowed || include.starts_with(prefix);
+      for (const auto& prefix : kAllowed.at(folder))
+        allowed = allowed || include.starts_with(prefix);
       EXPECT_TRUE(allowed) << entry.path().string() << " includes " << include;
     }
   }
   EXPECT_GT(files, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Folders, Layering, ::testing::Values("base", "api", "controllers", "reconcile", "dataplane", "metrics", "cmd"),
+INSTANTIATE_TEST_SUITE_P(Folders, Layering,
+                         ::testing::Values("base", "api", "controllers", "reconcile", "dataplane",
+                                           "metrics", "cmd"),
                          [](const auto& folder) { return folder.param; });
 
 TEST(LayeringOfLibraries, KernelLibrariesAreUsedOnlyInTheDataplane) {
   const fs::path root = MARGAY_SOURCE_DIR;
-  const std::vector<std::string> headers = {"netlink/", "libiptc/", "libipset/", "libnftables", "nftables/"};
+  const std::vector<std::string> headers = {"netlink/", "libiptc/", "libipset/", "libnftables",
+                                            "nftables/"};
   for (const auto& [folder, unused] : kAllowed) {
     if (folder == "dataplane") continue;
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
@@ -67,7 +71,8 @@ TEST(LayeringOfLibraries, KernelLibrariesAreUsedOnlyInTheDataplane) {
       std::ifstream in(entry.path());
       for (std::string line; std::getline(in, line);) {
         for (const auto& header : headers) {
-          EXPECT_FALSE(line.starts_with("#include <" + header)) << entry.path().string() << ": " << line;
+          EXPECT_FALSE(line.starts_with("#include <" + header))
+              << entry.path().string() << ": " << line;
         }
       }
     }

@@ -13,7 +13,8 @@ TEST(Metrics, SeriesOfTablesExistFromTheStart) {
   const Metrics metrics("1.2.3");
   const auto text = metrics.text();
   EXPECT_THAT(text, HasSubstr("margay_dataplane_changes_total{op=\"add\",table=\"route\"} 0"));
-  EXPECT_THAT(text, HasSubstr("margay_dataplane_changes_total{op=\"commit\",table=\"iptables\"} 0"));
+  EXPECT_THAT(text,
+              HasSubstr("margay_dataplane_changes_total{op=\"commit\",table=\"iptables\"} 0"));
   EXPECT_THAT(text, HasSubstr("margay_dataplane_drift_total{table=\"ipset\"} 0"));
   EXPECT_THAT(text, HasSubstr("version=\"1.2.3\""));
   EXPECT_THAT(text, HasSubstr("process_resident_memory_bytes"));
@@ -24,7 +25,8 @@ TEST(Metrics, CountersRiseToTheTotalsOfASource) {
   metrics.sourceEvents("file", "Pod", 3);
   metrics.sourceEvents("file", "Pod", 3);
   metrics.sourceEvents("file", "Pod", 5);
-  EXPECT_THAT(metrics.text(), HasSubstr("margay_datastore_events_total{kind=\"Pod\",source=\"file\"} 5"));
+  EXPECT_THAT(metrics.text(),
+              HasSubstr("margay_datastore_events_total{kind=\"Pod\",source=\"file\"} 5"));
 }
 
 TEST(Metrics, GaugesFollow) {
@@ -48,7 +50,7 @@ TEST(Metrics, ATakenPortIsNamed) {
   const auto taken = second.expose("127.0.0.1", first.port());
   ASSERT_FALSE(taken);
   EXPECT_THAT(taken.error().what, HasSubstr("127.0.0.1:" + std::to_string(first.port())));
-  EXPECT_THAT(taken.error().what, Not(HasSubstr("null context when") ) );
+  EXPECT_THAT(taken.error().what, Not(HasSubstr("null context when")));
 }
 
 }  // namespace

@@ -17,11 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
+std::string quoted(const std::string& text) {
+  return "'" + text + "'";
+}
 
 std::string flow(const std::map<std::string, std::string>& map) {
   std::string out = "{";
-  for (const auto& [key, value] : map) out += (out.size() > 1 ? ", " : "") + ('"' + key + "\": \"" + value + '"');
+  for (const auto& [key, value] : map)
+    out += (out.size() > 1 ? ", " : "") + ('"' + key + "\": \"" + value + '"');
   return out + "}";
 }
 
@@ -38,7 +41,8 @@ ShellResult shellIn(const NetworkNamespace& where, const std::string& command) {
 
 }  // namespace
 
-Host::Host(std::string name, const fs::path& directory) : name_(std::move(name)), directory_(directory), ns_(mustCreate()) {
+Host::Host(std::string name, const fs::path& directory)
+    : name_(std::move(name)), directory_(directory), ns_(mustCreate()) {
   fs::create_directories(runDir());
 }
 
@@ -47,8 +51,12 @@ Host::~Host() {
 }
 
 std::string Host::environmentText(const Environment& extra) const {
-  Environment all = {{"DATASTORE_TYPE", "file"}, {"NODENAME", name_}, {"MARGAY_DATA_DIR", (directory_ / "data").string()}, {"MARGAY_RUN_DIR", runDir().string()},
-                     {"FELIX_PROMETHEUSMETRICSENABLED", "true"}, {"FELIX_HEALTHENABLED", "true"}};
+  Environment all = {{"DATASTORE_TYPE", "file"},
+                     {"NODENAME", name_},
+                     {"MARGAY_DATA_DIR", (directory_ / "data").string()},
+                     {"MARGAY_RUN_DIR", runDir().string()},
+                     {"FELIX_PROMETHEUSMETRICSENABLED", "true"},
+                     {"FELIX_HEALTHENABLED", "true"}};
   for (const auto& [key, value] : extra) all[key] = value;
   std::string out = "env";
   for (const auto& [key, value] : all) out += ' ' + key + '=' + quoted(value);
@@ -58,7 +66,8 @@ std::string Host::environmentText(const Environment& extra) const {
 void Host::start(const Environment& extra) {
   ASSERT_LT(pid_, 0) << name_ << " runs already";
   lastExtra_ = extra;
-  const auto command = "exec " + environmentText(extra) + " " MARGAY_NODE " 2>>" + (directory_ / (name_ + ".log")).string();
+  const auto command = "exec " + environmentText(extra) + " " MARGAY_NODE " 2>>" +
+                       (directory_ / (name_ + ".log")).string();
   const auto entered = ns_->enter();
   pid_ = fork();
   ASSERT_GE(pid_, 0);
@@ -68,7 +77,9 @@ void Host::start(const Environment& extra) {
   }
 }
 
-ShellResult Host::agent(const std::string& arguments, const Environment& extra) { return sh(environmentText(extra) + " " MARGAY_NODE " " + arguments); }
+ShellResult Host::agent(const std::string& arguments, const Environment& extra) {
+  return sh(environmentText(extra) + " " MARGAY_NODE " " + arguments);
+}
 
 int Host::stop() {
   if (pid_ <= 0) return -1;
@@ -92,11 +103,14 @@ std::string Host::log() const {
   return text.str();
 }
 
-ShellResult Host::ctl(const std::string& arguments, const Environment& extra) const { return sh(environmentText(extra) + " " MARGAYCTL " " + arguments); }
+ShellResult Host::ctl(const std::string& arguments, const Environment& extra) const {
+  return sh(environmentText(extra) + " " MARGAYCTL " " + arguments);
+}
 
 void Host::converge() const {
   ShellResult last;
-  const bool done = eventually([&] { return (last = ctl("wait --timeout 20s")).status == 0; }, std::chrono::seconds(30));
+  const bool done = eventually([&] { return (last = ctl("wait --timeout 20s")).status == 0; },
+                               std::chrono::seconds(30));
   EXPECT_TRUE(done) << name_ << " does not converge: " << last.output << "\nlog:\n" << log();
 }
 
@@ -107,7 +121,9 @@ nlohmann::json Host::json(const std::string& arguments) const {
   return parsed;
 }
 
-ShellResult Host::sh(const std::string& command) const { return shellIn(*ns_, command); }
+ShellResult Host::sh(const std::string& command) const {
+  return shellIn(*ns_, command);
+}
 
 std::string Host::mustSh(const std::string& command) const {
   const auto got = sh(command);
@@ -124,11 +140,17 @@ double Host::metric(const std::string& series) const {
 }
 
 Pod::Pod(Host& host, PodSpec spec)
-    : host_(&host), spec_(std::move(spec)), device_("cali" + sha1Hex(spec_.ns + '.' + spec_.name).substr(0, 11)), ns_(mustCreate()) {
+    : host_(&host),
+      spec_(std::move(spec)),
+      device_("cali" + sha1Hex(spec_.ns + '.' + spec_.name).substr(0, 11)),
+      ns_(mustCreate()) {
   std::vector<Address> addresses;
   for (const auto& text : spec_.addresses) addresses.push_back(*Address::parse(text));
   const auto entered = host.ns().enter();
-  const auto wired = dataplane::wireWorkload({.netns = ns_.path(), .hostInterface = device_, .containerInterface = "eth0", .addresses = addresses});
+  const auto wired = dataplane::wireWorkload({.netns = ns_.path(),
+                                              .hostInterface = device_,
+                                              .containerInterface = "eth0",
+                                              .addresses = addresses});
   EXPECT_TRUE(wired) << wired.error().what;
 }
 
@@ -143,21 +165,30 @@ Address Pod::address(Family family) const {
 
 std::string Pod::manifest() const {
   std::string ips;
-  for (const auto& address : spec_.addresses) ips += (ips.empty() ? "" : ", ") + ("{ip: \"" + address + "\"}");
-  return "apiVersion: v1\nkind: Pod\nmetadata:\n  name: " + spec_.name + "\n  namespace: " + spec_.ns + "\n  labels: " + flow(spec_.labels) +
-         (spec_.annotations.empty() ? "" : "\n  annotations: " + spec_.annotations) + "\nspec:\n  nodeName: " + host_->name() +
-         "\n  serviceAccountName: " + spec_.serviceAccount + "\n  containers: [{name: c, image: i" + (spec_.ports.empty() ? "" : ", ports: " + spec_.ports) +
+  for (const auto& address : spec_.addresses)
+    ips += (ips.empty() ? "" : ", ") + ("{ip: \"" + address + "\"}");
+  return "apiVersion: v1\nkind: Pod\nmetadata:\n  name: " + spec_.name +
+         "\n  namespace: " + spec_.ns + "\n  labels: " + flow(spec_.labels) +
+         (spec_.annotations.empty() ? "" : "\n  annotations: " + spec_.annotations) +
+         "\nspec:\n  nodeName: " + host_->name() +
+         "\n  serviceAccountName: " + spec_.serviceAccount + "\n  containers: [{name: c, image: i" +
+         (spec_.ports.empty() ? "" : ", ports: " + spec_.ports) +
          "}]\nstatus:\n  phase: Running\n  podIPs: [" + ips + "]\n";
 }
 
-std::string Pod::manifestFile() const { return "pod-" + spec_.ns + "-" + spec_.name + ".yaml"; }
-ShellResult Pod::sh(const std::string& command) const { return shellIn(ns_, command); }
+std::string Pod::manifestFile() const {
+  return "pod-" + spec_.ns + "-" + spec_.name + ".yaml";
+}
+ShellResult Pod::sh(const std::string& command) const {
+  return shellIn(ns_, command);
+}
 
 Cluster::Cluster() : lan_(mustCreate()) {
   char pattern[] = "/tmp/margay-test-XXXXXX";
   directory_ = mkdtemp(pattern);
   fs::create_directories(dataDir());
-  const auto made = shellIn(*lan_, "ip link add br0 type bridge forward_delay 0 && ip link set br0 up");
+  const auto made =
+      shellIn(*lan_, "ip link add br0 type bridge forward_delay 0 && ip link set br0 up");
   EXPECT_EQ(made.status, 0) << made.output;
 }
 
@@ -168,7 +199,8 @@ Cluster::~Cluster() {
 }
 
 Address Cluster::hostAddress(int n, Family family) {
-  return *Address::parse(family == Family::V4 ? "172.30.0." + std::to_string(n) : "fd30::" + std::to_string(n));
+  return *Address::parse(family == Family::V4 ? "172.30.0." + std::to_string(n)
+                                              : "fd30::" + std::to_string(n));
 }
 
 Host& Cluster::addHost(const std::string& name) {
@@ -176,14 +208,22 @@ Host& Cluster::addHost(const std::string& name) {
   const auto n = static_cast<int>(hosts_.size());
   const auto number = std::to_string(n);
   const auto port = "p" + number;
-  // The peer is put into the host's namespace by a descriptor of this process, which `ip` sees through /proc.
-  const auto made = shellIn(*lan_, "ip link add " + port + " type veth peer name eth0 netns " + host.ns().path() + " && ip link set " + port + " master br0 up");
+  // The peer is put into the host's namespace by a descriptor of this process, which `ip` sees
+  // through /proc.
+  const auto made =
+      shellIn(*lan_, "ip link add " + port + " type veth peer name eth0 netns " + host.ns().path() +
+                         " && ip link set " + port + " master br0 up");
   EXPECT_EQ(made.status, 0) << made.output;
-  static_cast<void>(host.mustSh("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.eth0.accept_dad=0 && ip address add " +
-                                hostAddress(n).str() + "/24 dev eth0 && ip address add " + hostAddress(n, Family::V6).str() + "/64 dev eth0 && ip link set eth0 up"));
-  apply("node-" + name + ".yaml", "apiVersion: v1\nkind: Node\nmetadata: {name: " + name + "}\nspec: {podCIDRs: [10.65." + number + ".0/24, \"fd65:0:0:" + number +
-                                      "::/64\"]}\nstatus: {addresses: [{type: InternalIP, address: " + hostAddress(n).str() +
-                                      "}, {type: InternalIP, address: \"" + hostAddress(n, Family::V6).str() + "\"}]}\n");
+  static_cast<void>(
+      host.mustSh("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 "
+                  "net.ipv6.conf.eth0.accept_dad=0 && ip address add " +
+                  hostAddress(n).str() + "/24 dev eth0 && ip address add " +
+                  hostAddress(n, Family::V6).str() + "/64 dev eth0 && ip link set eth0 up"));
+  apply("node-" + name + ".yaml",
+        "apiVersion: v1\nkind: Node\nmetadata: {name: " + name + "}\nspec: {podCIDRs: [10.65." +
+            number + ".0/24, \"fd65:0:0:" + number +
+            "::/64\"]}\nstatus: {addresses: [{type: InternalIP, address: " + hostAddress(n).str() +
+            "}, {type: InternalIP, address: \"" + hostAddress(n, Family::V6).str() + "\"}]}\n");
   return host;
 }
 
@@ -198,10 +238,14 @@ void Cluster::removePod(Pod& pod) {
   std::erase_if(pods_, [&](const auto& held) { return held.get() == &pod; });
 }
 
-void Cluster::rewrite(const Pod& pod) { apply(pod.manifestFile(), pod.manifest()); }
+void Cluster::rewrite(const Pod& pod) {
+  apply(pod.manifestFile(), pod.manifest());
+}
 
-void Cluster::addNamespace(const std::string& name, const std::map<std::string, std::string>& labels) {
-  apply("namespace-" + name + ".yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: " + flow(labels) + "}\n");
+void Cluster::addNamespace(const std::string& name,
+                           const std::map<std::string, std::string>& labels) {
+  apply("namespace-" + name + ".yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name +
+                                           ", labels: " + flow(labels) + "}\n");
 }
 
 void Cluster::apply(const std::string& file, const std::string& text) {
@@ -210,7 +254,9 @@ void Cluster::apply(const std::string& file, const std::string& text) {
   fs::rename(temporary, dataDir() / file);
 }
 
-void Cluster::remove(const std::string& file) { EXPECT_TRUE(fs::remove(dataDir() / file)) << file; }
+void Cluster::remove(const std::string& file) {
+  EXPECT_TRUE(fs::remove(dataDir() / file)) << file;
+}
 
 void Cluster::converge() const {
   for (const auto& host : hosts_) {
@@ -223,6 +269,8 @@ void SystemTest::SetUp() {
   cluster_ = std::make_unique<Cluster>();
 }
 
-void SystemTest::TearDown() { cluster_.reset(); }
+void SystemTest::TearDown() {
+  cluster_.reset();
+}
 
 }  // namespace margay::system_tests

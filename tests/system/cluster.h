@@ -11,8 +11,8 @@
 #include "tests/dataplane/network_namespace.h"
 #include "tests/system/probe.h"
 
-/// Two or more hosts as network namespaces on one bridge, one data directory, margay-node on each host, pods
-/// as further namespaces wired as a CNI plugin does. All of it ends with the object.
+/// Two or more hosts as network namespaces on one bridge, one data directory, margay-node on each
+/// host, pods as further namespaces wired as a CNI plugin does. All of it ends with the object.
 namespace margay::system_tests {
 
 using testing::ShellResult;
@@ -49,7 +49,8 @@ class Host {
   /// A shell command in the host's namespace.
   ShellResult sh(const std::string& command) const;
   [[nodiscard]] std::string mustSh(const std::string& command) const;
-  /// Value of a series as written in /metrics, such as `margay_endpoints{scope="local"}`; 0 if it is not there.
+  /// Value of a series as written in /metrics, such as `margay_endpoints{scope="local"}`; 0 if it
+  /// is not there.
   [[nodiscard]] double metric(const std::string& series) const;
 
  private:
@@ -99,8 +100,8 @@ class Cluster {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  /// A host on the LAN with 172.30.0.N/24 and fd30::N/64 and its Node manifest with pod CIDRs 10.65.N.0/24
-  /// and fd65:0:0:N::/64; N counts from 1. Its agent is not started.
+  /// A host on the LAN with 172.30.0.N/24 and fd30::N/64 and its Node manifest with pod
+  /// CIDRs 10.65.N.0/24 and fd65:0:0:N::/64; N counts from 1. Its agent is not started.
   Host& addHost(const std::string& name);
   [[nodiscard]] static Address hostAddress(int n, Family family = Family::V4);
   /// A namespace, wired to `host`, with its manifest in the data directory.

@@ -66,7 +66,8 @@ int socketIn(const From& from, Family family, int type, int protocol) {
 
 bool waitFor(int fd, short events, steady_clock::time_point deadline) {
   for (;;) {
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()).count();
     if (left <= 0) return false;
     pollfd entry{fd, events, 0};
     const int ready = poll(&entry, 1, static_cast<int>(left));
@@ -75,7 +76,8 @@ bool waitFor(int fd, short events, steady_clock::time_point deadline) {
   }
 }
 
-int connected(const From& from, const Address& to, std::uint16_t port, steady_clock::time_point deadline) {
+int connected(const From& from, const Address& to, std::uint16_t port,
+              steady_clock::time_point deadline) {
   const int fd = socketIn(from, to.family(), SOCK_STREAM, 0);
   if (fd < 0) return -1;
   const auto peer = socketAddress(to, port);
@@ -98,16 +100,21 @@ bool byteComesBack(int fd, steady_clock::time_point deadline) {
 
 /// Sends `request` again and again until `answered` says yes to something received.
 template <class Answered>
-bool exchange(int fd, const SocketAddress& peer, std::span<const char> request, milliseconds patience, Answered answered) {
+bool exchange(int fd, const SocketAddress& peer, std::span<const char> request,
+              milliseconds patience, Answered answered) {
   const auto deadline = steady_clock::now() + patience;
   std::array<char, 2048> buffer{};
   while (steady_clock::now() < deadline) {
-    static_cast<void>(sendto(fd, request.data(), request.size(), 0, peer.get(), peer.size));  // a drop shows as no answer
+    static_cast<void>(sendto(fd, request.data(), request.size(), 0, peer.get(),
+                             peer.size));  // a drop shows as no answer
     const auto next = std::min(deadline, steady_clock::now() + milliseconds(200));
     while (waitFor(fd, POLLIN, next)) {
       const auto got = recv(fd, buffer.data(), buffer.size(), 0);
-      if (got > 0 && answered(std::span<const char>(buffer.data(), static_cast<std::size_t>(got)))) return true;
-      if (got < 0 && errno != EAGAIN && errno != ECONNREFUSED && errno != EINTR && errno != EHOSTUNREACH) return false;
+      if (got > 0 && answered(std::span<const char>(buffer.data(), static_cast<std::size_t>(got))))
+        return true;
+      if (got < 0 && errno != EAGAIN && errno != ECONNREFUSED && errno != EINTR &&
+          errno != EHOSTUNREACH)
+        return false;
     }
   }
   return false;
@@ -134,11 +141,13 @@ std::string text(const sockaddr_storage& peer) {
 
 }  // namespace
 
-EchoServer::EchoServer(const NetworkNamespace& where, std::uint16_t port) : stop_(eventfd(0, EFD_CLOEXEC)) {
+EchoServer::EchoServer(const NetworkNamespace& where, std::uint16_t port)
+    : stop_(eventfd(0, EFD_CLOEXEC)) {
   const From from{&where, *Address::parse("::"), port};
   tcp_ = socketIn(from, Family::V6, SOCK_STREAM, 0);
   udp_ = socketIn(from, Family::V6, SOCK_DGRAM, 0);
-  if (tcp_ < 0 || udp_ < 0 || listen(tcp_, 1024) != 0) ADD_FAILURE() << "echo server on port " << port << ": " << std::strerror(errno);
+  if (tcp_ < 0 || udp_ < 0 || listen(tcp_, 1024) != 0)
+    ADD_FAILURE() << "echo server on port " << port << ": " << std::strerror(errno);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -166,17 +175,20 @@ void EchoServer::run() {
     if (entries[2].revents != 0) {
       sockaddr_storage peer{};
       socklen_t size = sizeof peer;
-      const auto got = recvfrom(udp_, buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&peer), &size);
+      const auto got = recvfrom(udp_, buffer.data(), buffer.size(), 0,
+                                reinterpret_cast<sockaddr*>(&peer), &size);
       if (got >= 0) {
         note(peer);
-        static_cast<void>(sendto(udp_, buffer.data(), static_cast<std::size_t>(got), 0, reinterpret_cast<sockaddr*>(&peer), size));
+        static_cast<void>(sendto(udp_, buffer.data(), static_cast<std::size_t>(got), 0,
+                                 reinterpret_cast<sockaddr*>(&peer), size));
       }
     }
     for (std::size_t i = entries.size(); i-- > 3;) {
       if (entries[i].revents == 0) continue;
       const auto got = recv(entries[i].fd, buffer.data(), buffer.size(), 0);
       if (got > 0) {
-        static_cast<void>(send(entries[i].fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL));
+        static_cast<void>(
+            send(entries[i].fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL));
       } else {
         close(entries[i].fd);
         entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(i));
@@ -210,9 +222,10 @@ bool udpReaches(const From& from, const Address& to, std::uint16_t port, millise
   const int fd = socketIn(from, to.family(), SOCK_DGRAM, 0);
   if (fd < 0) return false;
   const std::string_view request = "margay";
-  const bool answered = exchange(fd, socketAddress(to, port), request, patience, [&](std::span<const char> got) {
-    return std::string_view(got.data(), got.size()) == request;
-  });
+  const bool answered =
+      exchange(fd, socketAddress(to, port), request, patience, [&](std::span<const char> got) {
+        return std::string_view(got.data(), got.size()) == request;
+      });
   close(fd);
   return answered;
 }
@@ -230,22 +243,26 @@ bool pingReaches(const From& from, const Address& to, milliseconds patience) {
     const auto sum = checksum(request);  // the kernel fills in ICMPv6's
     std::memcpy(request.data() + 2, &sum, 2);
   }
-  const bool answered = exchange(fd, socketAddress(to, 0), request, patience, [&](std::span<const char> got) {
-    const std::size_t header = six ? 0 : static_cast<std::size_t>(got[0] & 15) * 4;
-    if (got.size() < header + 8) return false;
-    std::uint16_t seen = 0;
-    std::memcpy(&seen, got.data() + header + 4, 2);
-    const auto type = static_cast<std::uint8_t>(got[header]);
-    return type == (six ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) && seen == identifier;
-  });
+  const bool answered =
+      exchange(fd, socketAddress(to, 0), request, patience, [&](std::span<const char> got) {
+        const std::size_t header = six ? 0 : static_cast<std::size_t>(got[0] & 15) * 4;
+        if (got.size() < header + 8) return false;
+        std::uint16_t seen = 0;
+        std::memcpy(&seen, got.data() + header + 4, 2);
+        const auto type = static_cast<std::uint8_t>(got[header]);
+        return type == (six ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) && seen == identifier;
+      });
   close(fd);
   return answered;
 }
 
-Flow::Flow(const From& from, const Address& to, std::uint16_t port) : fd_(connected(from, to, port, steady_clock::now() + kPatience)) {}
+Flow::Flow(const From& from, const Address& to, std::uint16_t port)
+    : fd_(connected(from, to, port, steady_clock::now() + kPatience)) {}
 Flow::~Flow() {
   if (fd_ >= 0) close(fd_);
 }
-bool Flow::echoes(milliseconds patience) { return fd_ >= 0 && byteComesBack(fd_, steady_clock::now() + patience); }
+bool Flow::echoes(milliseconds patience) {
+  return fd_ >= 0 && byteComesBack(fd_, steady_clock::now() + patience);
+}
 
 }  // namespace margay::system_tests

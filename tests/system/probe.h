@@ -11,8 +11,8 @@
 #include "base/address.h"
 #include "tests/dataplane/network_namespace.h"
 
-/// Real packets between namespaces. A probe that must get through may take kPatience; one that must not
-/// gets kNoAnswer to be answered.
+/// Real packets between namespaces. A probe that must get through may take kPatience; one that must
+/// not gets kNoAnswer to be answered.
 namespace margay::system_tests {
 
 using testing::NetworkNamespace;
@@ -27,8 +27,8 @@ struct From {
   std::uint16_t port = 0;
 };
 
-/// Answers TCP connections and UDP datagrams on all addresses of a namespace, until its end: a connection
-/// gets every byte back, a datagram is sent back.
+/// Answers TCP connections and UDP datagrams on all addresses of a namespace, until its end: a
+/// connection gets every byte back, a datagram is sent back.
 class EchoServer {
  public:
   EchoServer(const NetworkNamespace& where, std::uint16_t port);
@@ -49,9 +49,11 @@ class EchoServer {
 };
 
 /// A TCP connection was made and one byte came back.
-bool tcpReaches(const From& from, const Address& to, std::uint16_t port, std::chrono::milliseconds patience);
+bool tcpReaches(const From& from, const Address& to, std::uint16_t port,
+                std::chrono::milliseconds patience);
 /// A datagram came back. Sent again each 200 ms until `patience` is over.
-bool udpReaches(const From& from, const Address& to, std::uint16_t port, std::chrono::milliseconds patience);
+bool udpReaches(const From& from, const Address& to, std::uint16_t port,
+                std::chrono::milliseconds patience);
 /// An echo request was answered. Sent again each 200 ms.
 bool pingReaches(const From& from, const Address& to, std::chrono::milliseconds patience);
 

@@ -14,8 +14,10 @@ TEST_F(Smoke, PodsOfTwoHostsTalkUntilAPolicySaysOtherwise) {
   auto& one = cluster().addHost("one");
   auto& two = cluster().addHost("two");
   cluster().addNamespace("default");
-  auto& a = cluster().addPod(one, {.name = "a", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}, .labels = {{"app", "a"}}});
-  auto& b = cluster().addPod(two, {.name = "b", .addresses = {"10.65.2.2", "fd65:0:0:2::2"}, .labels = {{"app", "b"}}});
+  auto& a = cluster().addPod(
+      one, {.name = "a", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}, .labels = {{"app", "a"}}});
+  auto& b = cluster().addPod(
+      two, {.name = "b", .addresses = {"10.65.2.2", "fd65:0:0:2::2"}, .labels = {{"app", "b"}}});
   one.start();
   two.start();
   cluster().converge();
@@ -26,7 +28,8 @@ TEST_F(Smoke, PodsOfTwoHostsTalkUntilAPolicySaysOtherwise) {
     EXPECT_TRUE(pingReaches(a.from(), b.address(family), kPatience));
   }
   cluster().apply("deny.yaml",
-                  "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: default}\n"
+                  "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, "
+                  "namespace: default}\n"
                   "spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Ingress]}\n");
   cluster().converge();
   for (const auto family : {Family::V4, Family::V6}) {
