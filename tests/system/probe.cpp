@@ -232,7 +232,8 @@ bool udpReaches(const From& from, const Address& to, std::uint16_t port, millise
 
 bool pingReaches(const From& from, const Address& to, milliseconds patience) {
   const bool six = to.family() == Family::V6;
-  const int fd = socketIn(from, to.family(), SOCK_RAW, six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+  const int fd =
+      socketIn(from, to.family(), SOCK_RAW, six ? int{IPPROTO_ICMPV6} : int{IPPROTO_ICMP});
   if (fd < 0) return false;
   static std::atomic<std::uint16_t> identifiers = static_cast<std::uint16_t>(getpid());
   const auto identifier = htons(++identifiers);
@@ -250,7 +251,7 @@ bool pingReaches(const From& from, const Address& to, milliseconds patience) {
         std::uint16_t seen = 0;
         std::memcpy(&seen, got.data() + header + 4, 2);
         const auto type = static_cast<std::uint8_t>(got[header]);
-        return type == (six ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) && seen == identifier;
+        return type == (six ? int{ICMP6_ECHO_REPLY} : int{ICMP_ECHOREPLY}) && seen == identifier;
       });
   close(fd);
   return answered;
