@@ -7,6 +7,13 @@
 #include "cmd/agent/phases.h"
 
 namespace margay::agent {
+namespace {
+
+bool isHostWide(const std::string& path) {
+  return path.find("/conf/all/") != std::string::npos || path == "net/ipv4/ip_forward";
+}
+
+}  // namespace
 
 SysctlTableAdapter::SysctlTableAdapter(dataplane::SysctlDriver& driver, std::string journal,
                                        const reconcile::TableOptions& options,
@@ -21,13 +28,7 @@ SysctlTableAdapter::SysctlTableAdapter(dataplane::SysctlDriver& driver, std::str
   functions.list = [this] { return list(); };
   functions.apply =
       [this](std::span<const reconcile::KeyedChange<std::string, std::string>> changes) {
-        std::vector<Result<void>> results;
-        const auto journalled = before_.size();
-        for (const auto& change : changes)
-          results.push_back(change.op == Op::Remove ? putBack(*change.key)
-                                                    : write(*change.key, *change.value));
-        if (before_.size() != journalled) saveJournal();
-        return results;
+        return apply(changes);
       };
   functions.phaseOf = [](Op, const std::string&, const std::string&) { return kHost; };
   functions.describe = [](const std::string& path, const std::string& value) {
@@ -68,13 +69,26 @@ Result<std::map<std::string, std::string>> SysctlTableAdapter::list() {
   return out;
 }
 
-Result<void> SysctlTableAdapter::write(const std::string& path, const std::string& value) {
-  if (!before_.contains(path)) {
-    auto found = driver_.read(path);
-    if (!found) return Fail(found.error());
-    before_.emplace(path, std::move(*found));
+/// Writing a host-wide setting changes that of every interface, so what all of them were is read
+/// before anything is written, and host-wide settings are written first.
+std::vector<Result<void>> SysctlTableAdapter::apply(
+    std::span<const reconcile::KeyedChange<std::string, std::string>> changes) {
+  const auto journalled = before_;
+  for (const auto& change : changes) {
+    if (change.op == Op::Remove || before_.contains(*change.key)) continue;
+    if (auto found = driver_.read(*change.key)) before_.emplace(*change.key, std::move(*found));
   }
-  return driver_.write(path, value);
+  std::vector<Result<void>> results(changes.size());
+  for (const bool hostWide : {true, false}) {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      const auto& change = changes[i];
+      if (isHostWide(*change.key) != hostWide) continue;
+      results[i] = change.op == Op::Remove ? putBack(*change.key)
+                                           : driver_.write(*change.key, *change.value);
+    }
+  }
+  if (before_ != journalled) saveJournal();
+  return results;
 }
 
 Result<void> SysctlTableAdapter::putBack(const std::string& path) {

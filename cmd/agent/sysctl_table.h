@@ -29,7 +29,8 @@ class SysctlTableAdapter {
 
  private:
   Result<std::map<std::string, std::string>> list();
-  Result<void> write(const std::string& path, const std::string& value);
+  std::vector<Result<void>> apply(
+      std::span<const reconcile::KeyedChange<std::string, std::string>> changes);
   Result<void> putBack(const std::string& path);
   void saveJournal() const;
 

@@ -1,0 +1,170 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/system/cluster.h"
+
+/// Holes that a simpler packet path would have, each with the packets that would go through it.
+namespace margay::system_tests {
+namespace {
+
+class CoreHoles : public SystemTest {
+ protected:
+  void SetUp() override {
+    SystemTest::SetUp();
+    if (IsSkipped()) return;
+    host_ = &cluster().addHost("one");
+    cluster().addNamespace("default");
+  }
+  Pod& pod(const std::string& name, int n, const std::map<std::string, std::string>& labels = {}) {
+    const auto number = std::to_string(n);
+    return cluster().addPod(*host_, {.name = name, .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number}, .labels = labels});
+  }
+  Host& host() { return *host_; }
+
+ private:
+  Host* host_ = nullptr;
+};
+
+TEST_F(CoreHoles, APodSendsOnlyFromItsOwnAddresses) {
+  auto& a = pod("a", 2);
+  auto& b = pod("b", 3);
+  auto& c = pod("c", 4);
+  host().start();
+  cluster().converge();
+  const EchoServer server(b.ns(), 80);
+  ASSERT_TRUE(udpReaches(a.from(), b.address(), 80, kPatience));
+  for (const auto* stolen : {"10.65.1.4", "192.0.2.1"}) {
+    static_cast<void>(a.sh("ip address add " + std::string(stolen) + "/32 dev eth0"));
+    const From spoofed{&a.ns(), *Address::parse(stolen), 0};
+    EXPECT_FALSE(udpReaches(spoofed, b.address(), 80, kNoAnswer)) << stolen;
+    EXPECT_EQ(server.lastPeer(), "10.65.1.2") << "the packet itself did not arrive either";
+  }
+  // Also not within a flow that is established: same addresses and ports as c's.
+  const From real{&c.ns(), c.address(), 5555};
+  ASSERT_TRUE(udpReaches(real, b.address(), 80, kPatience));
+  static_cast<void>(host().mustSh("iptables-legacy -t raw -Z mgy-antispoof"));
+  const From inFlow{&a.ns(), c.address(), 5555};
+  EXPECT_FALSE(udpReaches(inFlow, b.address(), 80, kNoAnswer));
+  const auto dropped = host().mustSh("iptables-legacy -t raw -L mgy-antispoof -v -x -n | awk '/not an address/ {print $1}'");
+  EXPECT_GT(std::stoi(dropped), 0);
+  static_cast<void>(a.sh("ip -6 address add fd65:0:0:1::4/128 dev eth0 nodad"));
+  const From spoofed6{&a.ns(), c.address(Family::V6), 0};
+  EXPECT_FALSE(udpReaches(spoofed6, b.address(Family::V6), 80, kNoAnswer));
+}
+
+TEST_F(CoreHoles, APodDoesNotReachTheLoopbackOfItsHost) {
+  auto& a = pod("a", 2);
+  host().start({{"FELIX_DEFAULTENDPOINTTOHOSTACTION", "ACCEPT"}});
+  cluster().converge();
+  const EchoServer server(host().ns(), 7000);
+  EXPECT_TRUE(udpReaches(a.from(), Cluster::hostAddress(1), 7000, kPatience)) << "the host itself is open by configuration";
+  static_cast<void>(a.sh("ip link set lo down; ip route add 127.0.0.1 via 169.254.1.1 dev eth0 table main; sysctl -qw net.ipv4.conf.all.route_localnet=1"));
+  EXPECT_FALSE(udpReaches({&a.ns(), a.address(), 0}, *Address::parse("127.0.0.1"), 7000, kNoAnswer));
+}
+
+TEST_F(CoreHoles, AnInterfaceThatNobodyKnowsSendsAndReceivesNothing) {
+  auto& a = pod("a", 2);
+  auto& stranger = pod("stranger", 9);
+  cluster().remove(stranger.manifestFile());
+  host().start();
+  cluster().converge();
+  static_cast<void>(host().mustSh("ip route add 10.65.1.9 dev " + stranger.device()));
+  const EchoServer here(a.ns(), 80);
+  const EchoServer there(stranger.ns(), 80);
+  EXPECT_FALSE(udpReaches(stranger.from(), a.address(), 80, kNoAnswer));
+  EXPECT_FALSE(udpReaches(a.from(), stranger.address(), 80, kNoAnswer));
+  EXPECT_TRUE(udpReaches(here.lastPeer().empty() ? a.from() : stranger.from(), a.address(), 80, kPatience)) << "the pod's own loopback";
+}
+
+TEST_F(CoreHoles, AnAddressThatMovesTakesNoOldFlowWithIt) {
+  auto& client = pod("client", 2);
+  auto& first = pod("first", 3, {{"app", "open"}});
+  cluster().apply("lock.yaml", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: lock, namespace: default}\n"
+                               "spec: {podSelector: {matchLabels: {app: locked}}, policyTypes: [Ingress]}\n");
+  host().start();
+  cluster().converge();
+  auto& second = pod("second", 30, {{"app", "locked"}});
+  cluster().converge();
+  const auto address = first.address();
+  const From from{&client.ns(), client.address(), 6000};
+  const EchoServer atFirst(first.ns(), 80);
+  ASSERT_TRUE(udpReaches(from, address, 80, kPatience));
+  // The address goes to the other pod, which lets nobody in.
+  static_cast<void>(second.sh("ip address add 10.65.1.3/32 dev eth0"));
+  const EchoServer atSecond(second.ns(), 80);
+  cluster().apply("moved.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
+  auto manifest = second.manifest();
+  const auto at = manifest.find("10.65.1.30");
+  manifest.replace(at, 10, "10.65.1.3");
+  cluster().remove(first.manifestFile());
+  cluster().apply(second.manifestFile(), manifest);
+  cluster().converge();
+  EXPECT_EQ(host().mustSh("ip -o route show 10.65.1.3 | grep -c " + second.device()), "1\n");
+  EXPECT_FALSE(udpReaches(from, address, 80, kNoAnswer)) << "the old five-tuple";
+  EXPECT_TRUE(atSecond.lastPeer().empty()) << "not one packet of the old flow arrived";
+  EXPECT_EQ(host().mustSh("conntrack -L -d 10.65.1.3 2>/dev/null | grep -c ASSURED || true"), "0\n");
+}
+
+TEST_F(CoreHoles, MovingBetweenGroupsLosesAndLeaksNothing) {
+  auto& client = pod("client", 2);
+  auto& target = pod("target", 3, {{"role", "x"}});
+  const auto allow = [](const std::string& role, const std::string& port) {
+    return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: role-" + role + ", namespace: default}\n"
+           "spec: {podSelector: {matchLabels: {role: " + role + "}}, ingress: [{ports: [{protocol: UDP, port: 80}, {protocol: UDP, port: " + port + "}]}]}\n";
+  };
+  cluster().apply("x.yaml", allow("x", "81"));
+  cluster().apply("y.yaml", allow("y", "82"));
+  host().start();
+  cluster().converge();
+  const EchoServer open(target.ns(), 80);
+  const EchoServer closed(target.ns(), 90);
+  std::atomic<bool> stop = false;
+  std::atomic<int> lost = 0;
+  std::atomic<int> flows = 0;
+  std::thread load([&] {
+    for (std::uint16_t port = 10000; !stop && port < 60000; ++port) {
+      // A new source port is a new flow; a datagram that is lost is sent again only after 200 ms.
+      const auto begin = std::chrono::steady_clock::now();
+      if (!udpReaches({&client.ns(), client.address(), port}, target.address(), 80, kPatience) || std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(190)) ++lost;
+      ++flows;
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    target.relabel({{"role", i % 2 == 0 ? "y" : "x"}});
+    cluster().rewrite(target);
+    cluster().converge();
+    EXPECT_FALSE(udpReaches(client.from(), target.address(), 90, std::chrono::milliseconds(20)));
+  }
+  stop = true;
+  load.join();
+  EXPECT_GT(flows, 200);
+  EXPECT_EQ(lost, 0) << "of " << flows;
+  EXPECT_TRUE(closed.lastPeer().empty());
+}
+
+TEST_F(CoreHoles, AllowedFlowsPassWhereForwardDropsByPolicy) {
+  auto& a = pod("a", 2);
+  auto& b = pod("b", 3);
+  static_cast<void>(host().mustSh("iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP"));
+  host().start();
+  cluster().converge();
+  const EchoServer server(b.ns(), 80);
+  EXPECT_TRUE(tcpReaches(a.from(), b.address(), 80, kPatience));
+  EXPECT_TRUE(tcpReaches(a.from(), b.address(Family::V6), 80, kPatience));
+}
+
+TEST_F(CoreHoles, NeighbourDiscoveryWorksUnderEgressDefaultDeny) {
+  auto& a = pod("a", 2);
+  auto& b = pod("b", 3, {{"app", "quiet"}});
+  cluster().apply("quiet.yaml", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: quiet, namespace: default}\n"
+                                "spec: {podSelector: {matchLabels: {app: quiet}}, policyTypes: [Egress]}\n");
+  host().start();
+  cluster().converge();
+  static_cast<void>(b.sh("ip -6 neigh flush all"));
+  const EchoServer server(b.ns(), 80);
+  EXPECT_TRUE(tcpReaches(a.from(), b.address(Family::V6), 80, kPatience)) << "answers of an allowed flow";
+  EXPECT_FALSE(udpReaches(b.from(), a.address(Family::V6), 80, kNoAnswer));
+}
+
+}  // namespace
+}  // namespace margay::system_tests
