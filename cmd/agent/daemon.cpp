@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "api/file/file_source.h"
 #include "base/log.h"
@@ -18,6 +19,33 @@ namespace {
 
 constexpr std::chrono::seconds kHangs{30};
 constexpr std::chrono::milliseconds kEcho{250};
+
+/// Each object that cannot be used is named once when it comes, and once when it is good again.
+void logInvalid(const std::vector<api::InvalidObject>& before,
+                const std::vector<api::InvalidObject>& now) {
+  std::vector<api::InvalidObject> came;
+  std::vector<api::InvalidObject> left;
+  std::set_difference(now.begin(), now.end(), before.begin(), before.end(),
+                      std::back_inserter(came));
+  std::set_difference(before.begin(), before.end(), now.begin(), now.end(),
+                      std::back_inserter(left));
+  for (const auto& object : came) {
+    log::warn("an object cannot be used", {{"kind", object.kindName},
+                                           {"namespace", object.ns},
+                                           {"name", object.name},
+                                           {"file", object.file},
+                                           {"document", object.document},
+                                           {"field", object.field},
+                                           {"reason", object.reason}});
+  }
+  for (const auto& object : left) {
+    log::info("an object is no longer in the way", {{"kind", object.kindName},
+                                                    {"namespace", object.ns},
+                                                    {"name", object.name},
+                                                    {"file", object.file},
+                                                    {"field", object.field}});
+  }
+}
 
 api::FileSourceOptions fileOptions(const controllers::NodeOptions& options) {
   api::FileSourceOptions out;
@@ -145,7 +173,10 @@ void Daemon::takeMail() {
   auto batch = mailbox_.take();
   if (batch.firstArrival && (!firstArrival_ || *batch.firstArrival < *firstArrival_))
     firstArrival_ = batch.firstArrival;
-  for (auto& [name, state] : batch.states) states_[name] = std::move(state);
+  for (auto& [name, state] : batch.states) {
+    logInvalid(states_[name].invalid, state.invalid);
+    states_[name] = std::move(state);
+  }
   // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's
   // CIDRs.
   const auto isNode = [](const api::Update& update) { return update.key.kind == api::Kind::Node; };

@@ -17,7 +17,9 @@ class CoreHoles : public SystemTest {
   }
   Pod& pod(const std::string& name, int n, const std::map<std::string, std::string>& labels = {}) {
     const auto number = std::to_string(n);
-    return cluster().addPod(*host_, {.name = name, .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number}, .labels = labels});
+    return cluster().addPod(*host_, {.name = name,
+                                     .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number},
+                                     .labels = labels});
   }
   Host& host() { return *host_; }
 
@@ -45,7 +47,8 @@ TEST_F(CoreHoles, APodSendsOnlyFromItsOwnAddresses) {
   static_cast<void>(host().mustSh("iptables-legacy -t raw -Z mgy-antispoof"));
   const From inFlow{&a.ns(), c.address(), 5555};
   EXPECT_FALSE(udpReaches(inFlow, b.address(), 80, kNoAnswer));
-  const auto dropped = host().mustSh("iptables-legacy -t raw -L mgy-antispoof -v -x -n | awk '/not an address/ {print $1}'");
+  const auto dropped = host().mustSh(
+      "iptables-legacy -t raw -L mgy-antispoof -v -x -n | awk '/not an address/ {print $1}'");
   EXPECT_GT(std::stoi(dropped), 0);
   static_cast<void>(a.sh("ip -6 address add fd65:0:0:1::4/128 dev eth0 nodad"));
   const From spoofed6{&a.ns(), c.address(Family::V6), 0};
@@ -57,9 +60,13 @@ TEST_F(CoreHoles, APodDoesNotReachTheLoopbackOfItsHost) {
   host().start({{"FELIX_DEFAULTENDPOINTTOHOSTACTION", "ACCEPT"}});
   cluster().converge();
   const EchoServer server(host().ns(), 7000);
-  EXPECT_TRUE(udpReaches(a.from(), Cluster::hostAddress(1), 7000, kPatience)) << "the host itself is open by configuration";
-  static_cast<void>(a.sh("ip link set lo down; ip route add 127.0.0.1 via 169.254.1.1 dev eth0 table main; sysctl -qw net.ipv4.conf.all.route_localnet=1"));
-  EXPECT_FALSE(udpReaches({&a.ns(), a.address(), 0}, *Address::parse("127.0.0.1"), 7000, kNoAnswer));
+  EXPECT_TRUE(udpReaches(a.from(), Cluster::hostAddress(1), 7000, kPatience))
+      << "the host itself is open by configuration";
+  static_cast<void>(
+      a.sh("ip link set lo down; ip route add 127.0.0.1 via 169.254.1.1 dev eth0 table main; "
+           "sysctl -qw net.ipv4.conf.all.route_localnet=1"));
+  EXPECT_FALSE(
+      udpReaches({&a.ns(), a.address(), 0}, *Address::parse("127.0.0.1"), 7000, kNoAnswer));
 }
 
 TEST_F(CoreHoles, AnInterfaceThatNobodyKnowsSendsAndReceivesNothing) {
@@ -73,14 +80,18 @@ TEST_F(CoreHoles, AnInterfaceThatNobodyKnowsSendsAndReceivesNothing) {
   const EchoServer there(stranger.ns(), 80);
   EXPECT_FALSE(udpReaches(stranger.from(), a.address(), 80, kNoAnswer));
   EXPECT_FALSE(udpReaches(a.from(), stranger.address(), 80, kNoAnswer));
-  EXPECT_TRUE(udpReaches(here.lastPeer().empty() ? a.from() : stranger.from(), a.address(), 80, kPatience)) << "the pod's own loopback";
+  EXPECT_TRUE(
+      udpReaches(here.lastPeer().empty() ? a.from() : stranger.from(), a.address(), 80, kPatience))
+      << "the pod's own loopback";
 }
 
 TEST_F(CoreHoles, AnAddressThatMovesTakesNoOldFlowWithIt) {
   auto& client = pod("client", 2);
   auto& first = pod("first", 3, {{"app", "open"}});
-  cluster().apply("lock.yaml", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: lock, namespace: default}\n"
-                               "spec: {podSelector: {matchLabels: {app: locked}}, policyTypes: [Ingress]}\n");
+  cluster().apply("lock.yaml",
+                  "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: lock, "
+                  "namespace: default}\n"
+                  "spec: {podSelector: {matchLabels: {app: locked}}, policyTypes: [Ingress]}\n");
   host().start();
   cluster().converge();
   auto& second = pod("second", 30, {{"app", "locked"}});
@@ -102,15 +113,20 @@ TEST_F(CoreHoles, AnAddressThatMovesTakesNoOldFlowWithIt) {
   EXPECT_EQ(host().mustSh("ip -o route show 10.65.1.3 | grep -c " + second.device()), "1\n");
   EXPECT_FALSE(udpReaches(from, address, 80, kNoAnswer)) << "the old five-tuple";
   EXPECT_TRUE(atSecond.lastPeer().empty()) << "not one packet of the old flow arrived";
-  EXPECT_EQ(host().mustSh("conntrack -L -d 10.65.1.3 2>/dev/null | grep -c ASSURED || true"), "0\n");
+  EXPECT_EQ(host().mustSh("conntrack -L -d 10.65.1.3 2>/dev/null | grep -c ASSURED || true"),
+            "0\n");
 }
 
 TEST_F(CoreHoles, MovingBetweenGroupsLosesAndLeaksNothing) {
   auto& client = pod("client", 2);
   auto& target = pod("target", 3, {{"role", "x"}});
   const auto allow = [](const std::string& role, const std::string& port) {
-    return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: role-" + role + ", namespace: default}\n"
-           "spec: {podSelector: {matchLabels: {role: " + role + "}}, ingress: [{ports: [{protocol: UDP, port: 80}, {protocol: UDP, port: " + port + "}]}]}\n";
+    return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: role-" + role +
+           ", namespace: default}\n"
+           "spec: {podSelector: {matchLabels: {role: " +
+           role +
+           "}}, ingress: [{ports: [{protocol: UDP, port: 80}, {protocol: UDP, port: " + port +
+           "}]}]}\n";
   };
   cluster().apply("x.yaml", allow("x", "81"));
   cluster().apply("y.yaml", allow("y", "82"));
@@ -125,7 +141,9 @@ TEST_F(CoreHoles, MovingBetweenGroupsLosesAndLeaksNothing) {
     for (std::uint16_t port = 10000; !stop && port < 60000; ++port) {
       // A new source port is a new flow; a datagram that is lost is sent again only after 200 ms.
       const auto begin = std::chrono::steady_clock::now();
-      if (!udpReaches({&client.ns(), client.address(), port}, target.address(), 80, kPatience) || std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(190)) ++lost;
+      if (!udpReaches({&client.ns(), client.address(), port}, target.address(), 80, kPatience) ||
+          std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(190))
+        ++lost;
       ++flows;
     }
   });
@@ -145,7 +163,8 @@ TEST_F(CoreHoles, MovingBetweenGroupsLosesAndLeaksNothing) {
 TEST_F(CoreHoles, AllowedFlowsPassWhereForwardDropsByPolicy) {
   auto& a = pod("a", 2);
   auto& b = pod("b", 3);
-  static_cast<void>(host().mustSh("iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP"));
+  static_cast<void>(
+      host().mustSh("iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP"));
   host().start();
   cluster().converge();
   const EchoServer server(b.ns(), 80);
@@ -156,13 +175,16 @@ TEST_F(CoreHoles, AllowedFlowsPassWhereForwardDropsByPolicy) {
 TEST_F(CoreHoles, NeighbourDiscoveryWorksUnderEgressDefaultDeny) {
   auto& a = pod("a", 2);
   auto& b = pod("b", 3, {{"app", "quiet"}});
-  cluster().apply("quiet.yaml", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: quiet, namespace: default}\n"
-                                "spec: {podSelector: {matchLabels: {app: quiet}}, policyTypes: [Egress]}\n");
+  cluster().apply("quiet.yaml",
+                  "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: quiet, "
+                  "namespace: default}\n"
+                  "spec: {podSelector: {matchLabels: {app: quiet}}, policyTypes: [Egress]}\n");
   host().start();
   cluster().converge();
   static_cast<void>(b.sh("ip -6 neigh flush all"));
   const EchoServer server(b.ns(), 80);
-  EXPECT_TRUE(tcpReaches(a.from(), b.address(Family::V6), 80, kPatience)) << "answers of an allowed flow";
+  EXPECT_TRUE(tcpReaches(a.from(), b.address(Family::V6), 80, kPatience))
+      << "answers of an allowed flow";
   EXPECT_FALSE(udpReaches(b.from(), a.address(Family::V6), 80, kNoAnswer));
 }
 

@@ -15,15 +15,18 @@ using ::testing::Not;
 /// Everything an agent could change, without counters and without what the kernel counts by itself.
 std::string kernelState(const Host& host) {
   return host.mustSh(
-      "for t in raw mangle nat filter; do iptables-legacy-save -t $t; ip6tables-legacy-save -t $t; done 2>/dev/null | "
-      "sed -e '/^#/d' -e 's/\\[[0-9:]*\\]//' ; ipset save | sed -e 's/initval [^ ]*//' | sort; ip route; ip -6 route | "
+      "for t in raw mangle nat filter; do iptables-legacy-save -t $t; ip6tables-legacy-save -t $t; "
+      "done 2>/dev/null | "
+      "sed -e '/^#/d' -e 's/\\[[0-9:]*\\]//' ; ipset save | sed -e 's/initval [^ ]*//' | sort; ip "
+      "route; ip -6 route | "
       "sed 's/expires [^ ]*//'; ip neigh show nud permanent; sysctl -a 2>/dev/null | grep -E "
       "'forward|proxy_arp|proxy_ndp|proxy_delay|rp_filter|route_localnet|accept_ra ' ");
 }
 
 std::string denyAll(const std::string& name) {
   return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: " + name +
-         ", namespace: default}\nspec: {podSelector: {matchLabels: {locked: \"yes\"}}, policyTypes: [Ingress]}\n";
+         ", namespace: default}\nspec: {podSelector: {matchLabels: {locked: \"yes\"}}, "
+         "policyTypes: [Ingress]}\n";
 }
 
 class CoreState : public SystemTest {
@@ -33,9 +36,15 @@ class CoreState : public SystemTest {
     if (IsSkipped()) return;
     host_ = &cluster().addHost("one");
     cluster().addNamespace("default");
-    a_ = &cluster().addPod(*host_, {.name = "a", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}, .labels = {{"app", "a"}}});
-    b_ = &cluster().addPod(*host_, {.name = "b", .addresses = {"10.65.1.3", "fd65:0:0:1::3"}, .labels = {{"app", "b"}}});
-    cluster().apply("pool.yaml", "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: {cidr: 10.65.0.0/16, natOutgoing: true}\n");
+    a_ = &cluster().addPod(
+        *host_,
+        {.name = "a", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}, .labels = {{"app", "a"}}});
+    b_ = &cluster().addPod(
+        *host_,
+        {.name = "b", .addresses = {"10.65.1.3", "fd65:0:0:1::3"}, .labels = {{"app", "b"}}});
+    cluster().apply("pool.yaml",
+                    "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: "
+                    "{cidr: 10.65.0.0/16, natOutgoing: true}\n");
     cluster().apply("deny.yaml", denyAll("deny"));
   }
   Host& host() { return *host_; }
@@ -79,7 +88,8 @@ TEST_F(CoreState, DryRunPrintsThePlanAndChangesNothing) {
 }
 
 TEST_F(CoreState, CleanupLeavesTheKernelAsItWasFound) {
-  // The agent asks for every table, which makes the kernel show it: so let them all be shown before.
+  // The agent asks for every table, which makes the kernel show it: so let them all be shown
+  // before.
   static_cast<void>(kernelState(host()));
   const auto before = kernelState(host());
   host().start();
@@ -93,9 +103,12 @@ TEST_F(CoreState, CleanupLeavesTheKernelAsItWasFound) {
 
 TEST_F(CoreState, ForeignRulesSetsAndRoutesStay) {
   static_cast<void>(host().mustSh(
-      "iptables-legacy -A FORWARD -s 192.0.2.1 -j ACCEPT; iptables-legacy -A FORWARD -s 192.0.2.2 -j DROP; iptables-legacy -N others; "
-      "iptables-legacy -A others -j RETURN; iptables-legacy -A INPUT -j others; iptables-legacy -t nat -A POSTROUTING -s 192.0.2.3 -j MASQUERADE; "
-      "iptables-legacy -t raw -A PREROUTING -s 192.0.2.4 -j NOTRACK; ipset create others hash:net; ipset add others 192.0.2.0/24; "
+      "iptables-legacy -A FORWARD -s 192.0.2.1 -j ACCEPT; iptables-legacy -A FORWARD -s 192.0.2.2 "
+      "-j DROP; iptables-legacy -N others; "
+      "iptables-legacy -A others -j RETURN; iptables-legacy -A INPUT -j others; iptables-legacy -t "
+      "nat -A POSTROUTING -s 192.0.2.3 -j MASQUERADE; "
+      "iptables-legacy -t raw -A PREROUTING -s 192.0.2.4 -j NOTRACK; ipset create others hash:net; "
+      "ipset add others 192.0.2.0/24; "
       "ip route add 198.51.100.0/24 dev eth0; ip route add 10.65.9.0/24 via 172.30.0.9 proto 80"));
   const auto before = kernelState(host());
   host().start();
@@ -103,14 +116,20 @@ TEST_F(CoreState, ForeignRulesSetsAndRoutesStay) {
   // Ours is first and last; theirs are between.
   EXPECT_THAT(host().mustSh("iptables-legacy -S FORWARD | sed -n 2p"), HasSubstr("margay:"));
   EXPECT_THAT(host().mustSh("iptables-legacy -S FORWARD | tail -n 1"), HasSubstr("margay:last:"));
-  static_cast<void>(host().mustSh("iptables-legacy -I FORWARD 2 -s 192.0.2.5 -j ACCEPT; iptables-legacy -A FORWARD -s 192.0.2.6 -j ACCEPT"));
+  static_cast<void>(
+      host().mustSh("iptables-legacy -I FORWARD 2 -s 192.0.2.5 -j ACCEPT; iptables-legacy -A "
+                    "FORWARD -s 192.0.2.6 -j ACCEPT"));
   cluster().apply("deny2.yaml", denyAll("deny2"));
   cluster().converge();
   const auto rules = host().mustSh("iptables-legacy-save; ipset list -n; ip route");
-  for (const auto* theirs : {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6", "-A INPUT -j others", "10.65.9.0/24", "198.51.100.0/24"}) {
+  for (const auto* theirs :
+       {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6",
+        "-A INPUT -j others", "10.65.9.0/24", "198.51.100.0/24"}) {
     EXPECT_THAT(rules, HasSubstr(theirs));
   }
-  static_cast<void>(host().mustSh("iptables-legacy -D FORWARD -s 192.0.2.5 -j ACCEPT; iptables-legacy -D FORWARD -s 192.0.2.6 -j ACCEPT"));
+  static_cast<void>(
+      host().mustSh("iptables-legacy -D FORWARD -s 192.0.2.5 -j ACCEPT; iptables-legacy -D FORWARD "
+                    "-s 192.0.2.6 -j ACCEPT"));
   host().stop();
   EXPECT_EQ(host().agent("--cleanup 2>&1").status, 0);
   EXPECT_EQ(kernelState(host()), before);
@@ -125,7 +144,8 @@ TEST_F(CoreState, KillAndStartGiveTheSameEndState) {
   ASSERT_TRUE(flow.echoes(kPatience));
   for (int i = 0; i < 3; ++i) {
     // In the middle of something: policies come while it is killed.
-    for (int p = 0; p < 20; ++p) cluster().apply("more.yaml", denyAll("more-" + std::to_string(i) + std::to_string(p)));
+    for (int p = 0; p < 20; ++p)
+      cluster().apply("more.yaml", denyAll("more-" + std::to_string(i) + std::to_string(p)));
     host().kill();
     EXPECT_TRUE(flow.echoes(kPatience));
     host().start();
@@ -155,12 +175,15 @@ TEST_F(CoreState, APodThatJoinsAGroupCommitsNoRules) {
   const std::string commits = "margay_dataplane_changes_total{op=\"commit\",table=\"iptables\"}";
   const auto before = host().metric(commits);
   ASSERT_GT(before, 0);
-  auto& c = cluster().addPod(host(), {.name = "c", .addresses = {"10.65.1.4", "fd65:0:0:1::4"}, .labels = {{"app", "a"}}});
+  auto& c = cluster().addPod(
+      host(), {.name = "c", .addresses = {"10.65.1.4", "fd65:0:0:1::4"}, .labels = {{"app", "a"}}});
   cluster().converge();
   EXPECT_TRUE(pingReaches(c.from(), b().address(), kPatience));
   EXPECT_EQ(host().metric(commits), before);
-  cluster().apply("lock-b.yaml", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: lock-b, namespace: default}\n"
-                                 "spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Ingress]}\n");
+  cluster().apply("lock-b.yaml",
+                  "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: lock-b, "
+                  "namespace: default}\n"
+                  "spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Ingress]}\n");
   cluster().converge();
   EXPECT_GT(host().metric(commits), before) << "a new group is a commit";
 }
@@ -169,8 +192,11 @@ TEST_F(CoreState, WhatIsWipedComesBackAndIsCounted) {
   host().start();
   cluster().converge();
   const auto whole = kernelState(host());
-  const auto restored = [&] { return eventually([&] { return kernelState(host()) == whole; }, std::chrono::seconds(20)); };
-  for (const auto* command : {"iptables-legacy -F", "ip6tables-legacy -t raw -F PREROUTING", "iptables-legacy -D FORWARD 1", "ipset flush mgy4-local",
+  const auto restored = [&] {
+    return eventually([&] { return kernelState(host()) == whole; }, std::chrono::seconds(20));
+  };
+  for (const auto* command : {"iptables-legacy -F", "ip6tables-legacy -t raw -F PREROUTING",
+                              "iptables-legacy -D FORWARD 1", "ipset flush mgy4-local",
                               "ip route delete 10.65.1.2", "ip -6 route delete fd65:0:0:1::3"}) {
     static_cast<void>(host().mustSh(command));
     EXPECT_TRUE(restored()) << command;
