@@ -16,6 +16,7 @@ Result<void> Loop::watch(int fd, std::function<void()> onReadable) {
 }
 
 void Loop::allowRemovals() {
+  if (passes_.removals() == Removals::Allowed) return;
   passes_.allowRemovals();
   poke();
 }

@@ -141,6 +141,24 @@ TEST_F(LoopTest, RunsAPassAtStartWhenPokedAndWhenDueAndNotElse) {
   EXPECT_EQ(computed, 3U);
 }
 
+TEST(LoopWithHooks, RestsWhenItsPassesAllowRemovalsAgainAndAgain) {
+  const margay::testing::FakeClock clock;
+  Loop* allowed = nullptr;
+  unsigned computed = 0;
+  Loop loop{clock,
+            {},
+            {.compute =
+                 [&](TimePoint) {
+                   ++computed;
+                   allowed->allowRemovals();
+                 },
+             .afterPass = [](const PassReport&) {}}};
+  allowed = &loop;
+  for (int turns = 0; turns < 10; ++turns) loop.turn();
+  EXPECT_LE(computed, 2U);
+  EXPECT_GT(loop.turn(), clock.now());
+}
+
 TEST_F(LoopTest, DoesNotSpinOnATableThatIsAlwaysDue) {
   a.due = TimePoint{};
   loop.turn();
