@@ -194,6 +194,28 @@ TEST_F(PolicyAndHost, PodWithTwoAddressesHasThePolicyOnEach) {
   cluster().removePod(pair);
 }
 
+TEST_F(PolicyAndHost, PodWithTwoAddressesOfOneFamilyHasThePolicyOnEach) {
+  auto& pair = cluster().addPod(
+      one(),
+      {.name = "pair", .addresses = {"10.65.1.20", "10.65.1.21"}, .labels = {{"app", "pair"}}});
+  const EchoServer server(pair.ns(), 80);
+  calico("NetworkPolicy", "p",
+         "{selector: app == 'pair', types: [Ingress], ingress: [{action: Allow, source: "
+         "{selector: role == 'far'}}]}");
+  calico("NetworkPolicy", "q",
+         "{selector: app == 'web', types: [Ingress], ingress: [{action: Allow, source: "
+         "{selector: app == 'pair'}}]}");
+  cluster().converge();
+  for (const auto& text : pair.spec().addresses) {
+    const auto address = *Address::parse(text);
+    EXPECT_TRUE(tcpReaches(far().from(), address, 80, kPatience)) << text;
+    EXPECT_FALSE(tcpReaches(near().from(), address, 80, kNoAnswer)) << text;
+    EXPECT_TRUE(tcpReaches({&pair.ns(), address, 0}, web().address(), 80, kPatience)) << text;
+  }
+  EXPECT_FALSE(tcpReaches(near().from(), web().address(), 80, kNoAnswer));
+  cluster().removePod(pair);
+}
+
 TEST_F(PolicyAndHost, SixtyFivePodsMaySendFromOnePrefix) {
   restart({{"FELIX_WORKLOADSOURCESPOOFING", "Any"}});
   const std::string shared = "203.0.113.5";
@@ -211,16 +233,29 @@ TEST_F(PolicyAndHost, SixtyFivePodsMaySendFromOnePrefix) {
          "{selector: app == 'many', types: [Egress], egress: [{action: Allow, protocol: UDP, "
          "destination: {selector: app == 'web'}}]}");
   cluster().converge();
+  const auto judged = [&](const Pod& pod) {
+    static_cast<void>(one().mustSh("ip route replace " + shared + " dev " + pod.device()));
+    const From from{&pod.ns(), Address::parse(shared), 0};
+    EXPECT_TRUE(udpReaches(from, web().address(), 80, kPatience)) << pod.spec().name;
+    EXPECT_FALSE(udpReaches(from, near().address(), 80, kNoAnswer)) << pod.spec().name;
+    EXPECT_TRUE(udpReaches(pod.from(), web().address(Family::V6), 80, kPatience));
+    EXPECT_FALSE(tcpReaches(pod.from(), web().address(), 80, kNoAnswer)) << pod.spec().name;
+    static_cast<void>(one().mustSh("ip route del " + shared));
+  };
   for (const auto* pod : {many.front(), many[32], many.back()}) {
     EXPECT_EQ(pod->sh("ip address add " + shared + "/32 dev eth0").status, 0);
-    static_cast<void>(one().mustSh("ip route replace " + shared + " dev " + pod->device()));
-    const From from{&pod->ns(), Address::parse(shared), 0};
-    EXPECT_TRUE(udpReaches(from, web().address(), 80, kPatience)) << pod->spec().name;
-    EXPECT_FALSE(udpReaches(from, near().address(), 80, kNoAnswer)) << pod->spec().name;
-    EXPECT_TRUE(udpReaches(pod->from(), web().address(Family::V6), 80, kPatience));
-    EXPECT_FALSE(tcpReaches(pod->from(), web().address(), 80, kNoAnswer)) << pod->spec().name;
-    static_cast<void>(one().mustSh("ip route del " + shared));
+    judged(*pod);
   }
+  // A set of the kernel holds one prefix for 64 interfaces: back below that, and above it again.
+  auto again = many.back()->spec();
+  cluster().removePod(*many.back());
+  cluster().converge();
+  judged(*many.front());
+  many.back() = &cluster().addPod(one(), std::move(again));
+  cluster().converge();
+  EXPECT_EQ(many.back()->sh("ip address add " + shared + "/32 dev eth0").status, 0);
+  judged(*many.front());
+  judged(*many.back());
   EXPECT_EQ(near().sh("ip address add " + shared + "/32 dev eth0").status, 0);
   static_cast<void>(one().mustSh("ip route replace " + shared + " dev " + near().device()));
   EXPECT_FALSE(
