@@ -77,17 +77,21 @@ void printTables(const json& tables) {
   printTable(rows);
 }
 
+/// A file that does not parse has no object to name.
+std::string invalidTitle(const json& object) {
+  const auto file = text(object, "file");
+  if (text(object, "kind").empty()) return file;
+  auto out = objectName(object);
+  if (file.empty()) return out;
+  const auto document = text(object, "document");
+  return out + " (" + file + (document == "0" ? "" : ", document " + document) + ')';
+}
+
 void printInvalid(const json& objects) {
   for (const auto& object : objects) {
-    std::cout << "  " << objectName(object);
-    if (const auto file = text(object, "file"); !file.empty()) {
-      std::cout << " (" << file;
-      if (const auto document = text(object, "document"); document != "0")
-        std::cout << ", document " << document;
-      std::cout << ')';
-    }
     const auto field = text(object, "field");
-    std::cout << ": " << (field.empty() ? "" : field + ": ") << text(object, "reason") << '\n';
+    std::cout << "  " << invalidTitle(object) << ": " << (field.empty() ? "" : field + ": ")
+              << text(object, "reason") << '\n';
   }
 }
 
@@ -213,7 +217,7 @@ int runConfig(const Environment& env, bool all, Output output) {
         {text(parameter, "name"), orDash(text(parameter, "value")), text(parameter, "origin")});
   }
   printTable(rows);
-  if (!all) std::cerr << "parameters with their default are left out: --all shows them\n";
+  if (!all) std::cerr << "parameters that have their default are not shown: --all shows them\n";
   return kDone;
 }
 

@@ -58,7 +58,7 @@ int runEndpoint(const Environment& env, const Words& words) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"The command line of Margay, the network agent of a container host."};
+  CLI::App app{"The command line of Margay, the network agent of a container host.", "margayctl"};
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
   const auto env = environment();
@@ -70,6 +70,7 @@ int run(int argc, char** argv) {
       {"json", Output::Json}, {"yaml", Output::Yaml}, {"yml", Output::Yaml}};
   const auto outputOption = [&](CLI::App* command) {
     command->add_option("-o,--output", output, "json, or table (the default)")
+        ->option_text("FORMAT")
         ->transform(CLI::CheckedTransformer(agentOutputs, CLI::ignore_case));
   };
 
@@ -86,7 +87,8 @@ int run(int argc, char** argv) {
   std::string timeout = "30s";
   auto* wait = app.add_subcommand(
       "wait", "Lists the sources again and waits until all that was in them is in the kernel");
-  wait->add_option("--timeout", timeout, "such as 30s or 500ms")
+  wait->add_option("--timeout", timeout, "such as 30s (the default) or 500ms")
+      ->option_text("DURATION")
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}},
                                 CLI::AsNumberWithUnit::DEFAULT, "DURATION"));
@@ -139,6 +141,7 @@ int run(int argc, char** argv) {
       app.add_subcommand("convert", "The Calico objects that Kubernetes objects turn into");
   convert->add_option("-f,--filename", file, "file, or - for standard input")->required();
   convert->add_option("-o,--output", output, "yaml (the default) or json")
+      ->option_text("FORMAT")
       ->transform(CLI::CheckedTransformer(objectOutputs, CLI::ignore_case));
   convert->callback([&] { code = runConvert(file, output); });
 
@@ -163,13 +166,16 @@ int run(int argc, char** argv) {
       "container", "Networks a container: a network namespace by name, path or process id");
   container->add_option("words", words);
   container->add_option("--interface", interfaceName, "name of the interface in the container");
+  container->footer(kContainerUsage);
   container->callback([&] { code = runContainer(env, words, interfaceName); });
   auto* profile =
       app.add_subcommand("profile", "Profiles: groups of endpoints that may talk with each other");
   profile->add_option("words", words);
+  profile->footer(kProfileUsage);
   profile->callback([&] { code = runProfile(env, words); });
   auto* endpoint = app.add_subcommand("endpoint", "The profiles of an endpoint");
   endpoint->add_option("words", words);
+  endpoint->footer(kEndpointUsage);
   endpoint->callback([&] { code = runEndpoint(env, words); });
 
   try {

@@ -78,6 +78,8 @@ void PolicyTest::TearDown() {
 void PolicyTest::put(const std::string& file, const std::string& text) {
   cluster().apply(file, text);
   files_.insert(file);
+  const auto valid = one().ctl("validate -f " + (cluster().dataDir() / file).string());
+  EXPECT_EQ(valid.status, 0) << valid.output;
 }
 
 void PolicyTest::take(const std::string& file) {

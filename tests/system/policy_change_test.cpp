@@ -1,0 +1,140 @@
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/system/policy_fixture.h"
+
+namespace margay::system_tests {
+namespace {
+
+/// What changes in a running cluster do, and whether the kernel does what the evaluator says.
+class PolicyChange : public PolicyTest {
+ protected:
+  void allowNear() {
+    network("p",
+            "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: "
+            "{matchLabels: {role: near}}}]}]}");
+  }
+};
+
+TEST_F(PolicyChange, EditTakesEffectAndItsReverseToo) {
+  for (int turn = 0; turn < 2; ++turn) {
+    allowNear();
+    expect({yes(near(), web(), "tcp/80 ping"), no(far(), web(), "tcp/80 ping")});
+    network("p",
+            "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: "
+            "{matchLabels: {role: far}}}]}]}");
+    expect({no(near(), web(), "tcp/80 ping"), yes(far(), web(), "tcp/80 ping")});
+  }
+  take("p.yaml");
+  expect({yes(near(), web(), "tcp/80 ping"), yes(far(), web(), "tcp/80 ping")});
+}
+
+TEST_F(PolicyChange, RelabelledPeerLosesAndGainsAccess) {
+  allowNear();
+  const auto before = far().spec().labels;
+  far().relabel({{"app", "client"}, {"role", "near"}});
+  cluster().rewrite(far());
+  expect({yes(far(), web(), "tcp/80 ping"), yes(near(), web(), "tcp/80 ping")});
+  far().relabel(before);
+  cluster().rewrite(far());
+  expect({no(far(), web(), "tcp/80 ping"), yes(near(), web(), "tcp/80 ping")});
+}
+
+TEST_F(PolicyChange, RelabelledTargetLeavesAndJoinsThePolicy) {
+  allowNear();
+  const auto before = web().spec().labels;
+  web().relabel({{"app", "free"}});
+  cluster().rewrite(web());
+  expect({yes(far(), web(), "tcp/80 udp/80 ping")});
+  web().relabel(before);
+  cluster().rewrite(web());
+  expect({no(far(), web(), "tcp/80 udp/80 ping")});
+}
+
+TEST_F(PolicyChange, RelabelledNamespaceLosesAndGainsAccess) {
+  network("p",
+          "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{namespaceSelector: "
+          "{matchLabels: {team: blue}}}]}]}");
+  expect({yes(odd(), web(), "tcp/80 ping"), yes(twin(), web(), "tcp/80")});
+  cluster().addNamespace("other", {{"team", "green"}});
+  expect({no(odd(), web(), "tcp/80 ping"), no(twin(), web(), "tcp/80")});
+  cluster().addNamespace("other", {{"kubernetes.io/metadata.name", "other"}, {"team", "blue"}});
+  expect({yes(odd(), web(), "tcp/80 ping"), yes(twin(), web(), "tcp/80")});
+}
+
+TEST_F(PolicyChange, OpenConnectionOutlivesANewPolicyAndNewOnesDoNot) {
+  cluster().converge();
+  Flow local(near().from(), web().address(), 80);
+  Flow remote(far().from(), web().address(Family::V6), 80);
+  ASSERT_TRUE(local.open() && remote.open());
+  ASSERT_TRUE(local.echoes(kPatience) && remote.echoes(kPatience));
+  network("p", "{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress, Egress]}");
+  expect({no(near(), web(), "tcp/80"), no(far(), web(), "tcp/80")});
+  EXPECT_TRUE(local.echoes(kPatience));
+  EXPECT_TRUE(remote.echoes(kPatience));
+}
+
+TEST_F(PolicyChange, KernelDoesWhatTheEvaluatorSays) {
+  calico("Tier", "first", "{order: 100, defaultAction: Pass}");
+  calico("GlobalNetworkPolicy", "first.a",
+         "{tier: first, selector: app == 'web' || app == 'twin', ingress: [{action: Deny, "
+         "protocol: TCP, source: {selector: role == 'near'}, destination: {ports: [81]}}, "
+         "{action: Allow, protocol: UDP, source: {serviceAccounts: {names: [robot]}}}]}");
+  calico("GlobalNetworkPolicy", "late",
+         "{order: 2000, namespaceSelector: team == 'blue', types: [Egress], egress: [{action: "
+         "Allow, destination: {notSelector: app == 'client'}}, {action: Allow, protocol: TCP, "
+         "destination: {ports: [http]}}]}");
+  calico("NetworkPolicy", "early",
+         "{order: 5, selector: role == 'far', ingress: [{action: Deny, notProtocol: TCP}, "
+         "{action: Pass, source: {nets: [10.65.1.2/32]}}, {action: Allow, protocol: TCP, "
+         "destination: {ports: [80, \"8000:8100\"]}}]}");
+  network("in",
+          "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{namespaceSelector: {}}], "
+          "ports: [{port: http}]}, {from: [{ipBlock: {cidr: 10.65.1.0/24}}], ports: [{protocol: "
+          "UDP, port: 81}]}]}");
+  cluster().converge();
+  struct Probe {
+    const Pod* from;
+    const Pod* to;
+    std::string flow;
+    Family family;
+    bool expected = false;
+    bool passed = false;
+  };
+  // Asking costs more than probing, so each flow of a pair is asked for in one family.
+  std::vector<Probe> probes;
+  const std::vector<const Pod*> pods = {&web(), &near(), &far(), &twin(), &odd()};
+  for (const auto* from : pods)
+    for (const auto* to : pods)
+      for (const auto* flow : {"tcp/80", "tcp/81", "tcp/8080", "udp/81"})
+        if (from != to)
+          probes.push_back({from, to, flow, probes.size() % 3 == 0 ? Family::V6 : Family::V4});
+  std::vector<std::thread> threads;
+  for (auto& probe : probes) {
+    const auto from = probe.from->address(probe.family);
+    const auto to = probe.to->address(probe.family);
+    const auto said = probe.to->host().json("explain --from " + from.str() + " --to " + to.str() +
+                                            " --protocol " + probe.flow.substr(0, 3) + " --port " +
+                                            probe.flow.substr(4));
+    probe.expected = said.value("verdict", "") == "Allow";
+    threads.emplace_back([&probe, to] {
+      probe.passed =
+          reaches(probe.from->from(), to, probe.flow, probe.expected ? kPatience : kNoAnswer);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  int allowed = 0;
+  for (const auto& probe : probes) {
+    allowed += probe.expected ? 1 : 0;
+    EXPECT_EQ(probe.passed, probe.expected)
+        << probe.from->spec().name << " to " << probe.to->spec().name << ' ' << probe.flow
+        << (probe.family == Family::V4 ? " IPv4" : " IPv6");
+  }
+  EXPECT_GT(allowed, 10);
+  EXPECT_LT(allowed, static_cast<int>(probes.size()) - 10);
+}
+
+}  // namespace
+}  // namespace margay::system_tests
