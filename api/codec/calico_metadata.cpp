@@ -8,7 +8,7 @@
 namespace margay::api {
 namespace {
 
-constexpr std::size_t kMaxAnnotationBytes = 256 * 1024;
+constexpr std::size_t kMaxAnnotationBytes = 256UL * 1024;
 
 std::string lowerCase(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](char c) {

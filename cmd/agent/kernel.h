@@ -16,7 +16,7 @@ namespace margay::agent {
 
 struct RouteKeyHash {
   std::size_t operator()(const dataplane::RouteKey& key) const noexcept {
-    return std::hash<Prefix>{}(key.destination) * 31 + key.table * 7 + key.metric;
+    return std::hash<Prefix>{}(key.destination) * 31 + std::size_t{key.table} * 7 + key.metric;
   }
 };
 struct NeighbourKeyHash {

@@ -26,7 +26,8 @@ class CoreInput : public SystemTest {
 
   /// The entry of `status` about an object of that name, or of that file.
   nlohmann::json invalid(const std::string& nameOrFile) {
-    for (const auto& object : host().json("status")["invalidObjects"]) {
+    const auto status = host().json("status");
+    for (const auto& object : status["invalidObjects"]) {
       if (object["name"] == nameOrFile || object["file"].get<std::string>().find(nameOrFile) != std::string::npos) return object;
     }
     return {};
