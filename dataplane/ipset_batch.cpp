@@ -11,7 +11,7 @@ namespace {
 
 /// Bytes of one list of elements, whose length is a 16-bit field. bench/dataplane_ipset compares
 /// sizes.
-constexpr std::size_t kListBytes = 60 * 1024;
+constexpr std::size_t kListBytes = 60UL * 1024;
 constexpr std::size_t kDatagramBytes = 2 * kListBytes;
 constexpr std::size_t kHeaderBytes = 128;
 /// Bounds the answers that wait in the socket when every message of a datagram fails.

@@ -13,7 +13,7 @@ namespace margay::dataplane {
 namespace {
 
 /// An error answer repeats its request, and an attribute of a request has at most 64 KiB.
-constexpr std::size_t kReceiveBytes = 192 * 1024;
+constexpr std::size_t kReceiveBytes = 192UL * 1024;
 /// Room for the answers to a datagram in which every message fails.
 constexpr int kSocketBytes = 2 * 1024 * 1024;
 
@@ -124,7 +124,7 @@ Result<void> NfnetlinkSocket::request(std::span<const std::byte> message, const 
     if (visit) visit(answer);
     return More::Wanted;
   });
-  if (!drained) return drained;
+  if (!drained) return Fail(drained.error());
   if (error < 0) return fail(Errc::Transient, "nfnetlink: the answer was lost", ENOBUFS);
   if (error > 0) return Fail(kernelError(error));
   return {};
@@ -154,7 +154,7 @@ Result<void> NfnetlinkSocket::dump(std::span<const std::byte> message, const Vis
     }
     return done ? More::Done : More::Wanted;
   });
-  if (!drained) return drained;
+  if (!drained) return Fail(drained.error());
   if (error > 0) return Fail(kernelError(error));
   if (torn || !done) return fail(Errc::Interrupted, "nfnetlink: the dump was torn", EINTR);
   return {};

@@ -77,7 +77,7 @@ void readIdentity(const CalicoObject& object, WorkloadEndpoint& endpoint) {
   }
   std::vector<std::string> parts = nameParts(object.name);
   if (parts.size() != 4) parts.assign(4, "");
-  const auto orElse = [](std::string text, const std::string& part) {
+  const auto orElse = [](const std::string& text, const std::string& part) {
     return text.empty() ? part : text;
   };
   const std::string node = orElse(readName(spec, "node"), parts[0]);

@@ -239,6 +239,7 @@ void FileSet::insert(const std::string& file, FileContent content) {
 std::vector<Update> FileSet::apply(std::vector<Change> changes) {
   const auto affected = affectedBy(changes);
   std::vector<std::vector<FileObject>> old;  // keys in `affected` view into these
+  old.reserve(changes.size());
   for (Change& change : changes) old.push_back(remove(change.file));
   for (Change& change : changes) {
     if (change.content) insert(change.file, std::move(*change.content));

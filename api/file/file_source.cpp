@@ -49,7 +49,7 @@ std::string absolutePath(const std::string& directory) {
 /// The thread and what it owns.
 class FileSource::Watcher {
  public:
-  Watcher(const std::string& directory, Mailbox& mailbox, FileSourceOptions options)
+  Watcher(const std::string& directory, Mailbox& mailbox, const FileSourceOptions& options)
       : options_(options),
         mailbox_(mailbox),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -328,7 +328,8 @@ void FileSource::Watcher::run() {
   }
 }
 
-FileSource::FileSource(std::string directory, Mailbox& mailbox, FileSourceOptions options)
+FileSource::FileSource(std::string directory, Mailbox& mailbox,
+                       FileSourceOptions options)  // NOLINT(performance-unnecessary-value-param)
     : watcher_(std::make_unique<Watcher>(directory, mailbox, options)) {}
 
 FileSource::~FileSource() {

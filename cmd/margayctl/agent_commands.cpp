@@ -41,7 +41,7 @@ std::string joined(const json& list) {
   return out.empty() ? "-" : out;
 }
 
-std::string orDash(std::string value) {
+std::string orDash(const std::string& value) {
   return value.empty() ? "-" : value;
 }
 

@@ -22,8 +22,9 @@ inline constexpr std::string_view kToDispatchChain = "mgy-to-dispatch";
 
 /// Up to this many groups, or buckets' groups, are asked one after the other.
 inline constexpr std::size_t kBucketGroups = 16;
-/// A hash:net,iface set takes at most this many interfaces for one prefix.
-inline constexpr std::size_t kInterfacesPerPrefix = 64;
+/// Interfaces that share a prefix in a set. A hash:net,iface set takes 64 for one prefix, but not
+/// again once about as many were deleted; half of that always finds room.
+inline constexpr std::size_t kInterfacesPerPrefix = 32;
 
 /// The groups of one direction. Above kBucketGroups they sit in buckets by the leading bits of
 /// their hash, so that a group that comes or goes concerns its bucket only, except where a bucket

@@ -78,6 +78,7 @@ std::vector<std::shared_ptr<const api::Policy>> policiesOf(const Objects& object
     return rank(a) < rank(b);
   });
   std::vector<std::shared_ptr<const api::Policy>> out;
+  out.reserve(chosen.size());
   for (const auto& entry : chosen) out.push_back(entry.second);
   return out;
 }

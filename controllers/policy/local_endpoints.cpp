@@ -109,6 +109,7 @@ std::vector<const PolicyRecord*> LocalEndpoints::policiesOf(ClassId id) const {
     return PolicyRecord::before(*a.record, *b.record);
   });
   std::vector<const PolicyRecord*> out;
+  out.reserve(ranked.size());
   for (const auto& entry : ranked) out.push_back(entry.record);
   return out;
 }

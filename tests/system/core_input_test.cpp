@@ -19,16 +19,22 @@ class CoreInput : public SystemTest {
     if (IsSkipped()) return;
     host_ = &cluster().addHost("one");
     cluster().addNamespace("default");
-    cluster().apply("pool.yaml", "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: {cidr: 10.65.0.0/16}\n");
+    cluster().apply("pool.yaml",
+                    "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: "
+                    "{cidr: 10.65.0.0/16}\n");
   }
   Host& host() { return *host_; }
-  Pod& pod(const std::string& name, const std::string& address) { return cluster().addPod(host(), {.name = name, .addresses = {address}}); }
+  Pod& pod(const std::string& name, const std::string& address) {
+    return cluster().addPod(host(), {.name = name, .addresses = {address}});
+  }
 
   /// The entry of `status` about an object of that name, or of that file.
   nlohmann::json invalid(const std::string& nameOrFile) {
     const auto status = host().json("status");
     for (const auto& object : status["invalidObjects"]) {
-      if (object["name"] == nameOrFile || object["file"].get<std::string>().find(nameOrFile) != std::string::npos) return object;
+      if (object["name"] == nameOrFile ||
+          object["file"].get<std::string>().find(nameOrFile) != std::string::npos)
+        return object;
     }
     return {};
   }
@@ -41,15 +47,23 @@ TEST_F(CoreInput, EachBadObjectIsNamedAndTheRestConverges) {
   auto& a = pod("a", "10.65.1.2");
   auto& b = pod("b", "10.65.1.3");
   cluster().apply("broken.yaml", "apiVersion: v1\nkind: [unclosed\n");
-  cluster().apply("misspelt.yaml", "apiVersion: projectcalico.org/v3\nkind: NetworkPolizy\nmetadata: {name: misspelt}\n");
+  cluster().apply(
+      "misspelt.yaml",
+      "apiVersion: projectcalico.org/v3\nkind: NetworkPolizy\nmetadata: {name: misspelt}\n");
   cluster().apply("selector.yaml",
                   "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fine}\n---\n"
-                  "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: bad-selector, namespace: default}\nspec: {selector: \"app ==\"}\n");
-  cluster().apply("ports.yaml",
-                  "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: bad-ports}\n"
-                  "spec: {ingress: [{action: Allow, destination: {ports: [80]}}]}\n");
-  cluster().apply("twice-a.yaml", "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: twice}\nspec: {nets: [192.0.2.0/24]}\n");
-  cluster().apply("twice-b.yaml", "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: twice}\nspec: {nets: [198.51.100.0/24]}\n");
+                  "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: "
+                  "bad-selector, namespace: default}\nspec: {selector: \"app ==\"}\n");
+  cluster().apply(
+      "ports.yaml",
+      "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: bad-ports}\n"
+      "spec: {ingress: [{action: Allow, destination: {ports: [80]}}]}\n");
+  cluster().apply("twice-a.yaml",
+                  "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: "
+                  "twice}\nspec: {nets: [192.0.2.0/24]}\n");
+  cluster().apply("twice-b.yaml",
+                  "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: "
+                  "twice}\nspec: {nets: [198.51.100.0/24]}\n");
   host().start();
   cluster().converge();
   EXPECT_TRUE(pingReaches(a.from(), b.address(), kPatience)) << host().log();
@@ -63,10 +77,13 @@ TEST_F(CoreInput, EachBadObjectIsNamedAndTheRestConverges) {
   EXPECT_THAT(invalid("twice-b.yaml")["reason"].dump(), HasSubstr("twice-a.yaml"));
   EXPECT_EQ(host().metric("margay_invalid_objects{kind=\"NetworkPolicy\"}"), 1);
   EXPECT_EQ(host().metric("margay_invalid_objects{kind=\"GlobalNetworkPolicy\"}"), 1);
-  for (const auto* name : {"broken.yaml", "NetworkPolizy", "bad-selector", "bad-ports", "twice"}) EXPECT_THAT(host().log(), HasSubstr(name));
+  for (const auto* name : {"broken.yaml", "NetworkPolizy", "bad-selector", "bad-ports", "twice"})
+    EXPECT_THAT(host().log(), HasSubstr(name));
 
   // Mended, one after the other.
-  for (const auto* file : {"broken.yaml", "misspelt.yaml", "selector.yaml", "ports.yaml", "twice-b.yaml"}) cluster().remove(file);
+  for (const auto* file :
+       {"broken.yaml", "misspelt.yaml", "selector.yaml", "ports.yaml", "twice-b.yaml"})
+    cluster().remove(file);
   cluster().converge();
   EXPECT_TRUE(host().json("status")["invalidObjects"].empty()) << host().json("status").dump(2);
   EXPECT_EQ(host().metric("margay_invalid_objects{kind=\"NetworkPolicy\"}"), 0);
@@ -83,11 +100,13 @@ TEST_F(CoreInput, APodOutsideEveryPoolIsNamedAndWorks) {
 
 TEST_F(CoreInput, AMissingProfileLetsNobodyIn) {
   auto& a = pod("a", "10.65.1.2");
-  auto& lonely = cluster().addPod(host(), {.name = "lonely", .ns = "nowhere", .addresses = {"10.65.1.9"}});
+  auto& lonely =
+      cluster().addPod(host(), {.name = "lonely", .ns = "nowhere", .addresses = {"10.65.1.9"}});
   host().start();
   cluster().converge();
   EXPECT_FALSE(pingReaches(a.from(), lonely.address(), kNoAnswer));
-  EXPECT_THAT(host().ctl("explain --from default/a --to nowhere/lonely").output, HasSubstr("no profile matched"));
+  EXPECT_THAT(host().ctl("explain --from default/a --to nowhere/lonely").output,
+              HasSubstr("no profile matched"));
   cluster().addNamespace("nowhere");
   cluster().converge();
   EXPECT_TRUE(pingReaches(a.from(), lonely.address(), kPatience));
@@ -97,8 +116,11 @@ TEST_F(CoreInput, NamesThatWouldNotFitAChainWork) {
   auto& a = pod("a", "10.65.1.2");
   auto& b = pod("b", "10.65.1.3");
   const std::string name = std::string(100, 'x') + ".with-a-name-that-no-chain-holds";
-  cluster().apply("long.yaml", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: " + name +
-                                   ", namespace: default}\nspec: {podSelector: {}, ingress: [{ports: [{protocol: TCP, port: 80}]}]}\n");
+  cluster().apply(
+      "long.yaml",
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: " + name +
+          ", namespace: default}\nspec: {podSelector: {}, ingress: [{ports: [{protocol: TCP, port: "
+          "80}]}]}\n");
   host().start();
   cluster().converge();
   const EchoServer server(b.ns(), 80);
@@ -109,7 +131,9 @@ TEST_F(CoreInput, NamesThatWouldNotFitAChainWork) {
 TEST_F(CoreInput, AHalfWrittenFileKeepsWhatItLastGave) {
   auto& a = pod("a", "10.65.1.2");
   auto& b = pod("b", "10.65.1.3");
-  const std::string deny = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: default}\nspec: {podSelector: {}, policyTypes: [Ingress]}\n";
+  const std::string deny =
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: "
+      "default}\nspec: {podSelector: {}, policyTypes: [Ingress]}\n";
   cluster().apply("deny.yaml", deny);
   host().start();
   cluster().converge();
@@ -125,12 +149,16 @@ TEST_F(CoreInput, ADirectoryThatGoesAwayFreezesTheState) {
   auto& b = pod("b", "10.65.1.3");
   host().start();
   cluster().converge();
-  const auto connected = [&] { return host().metric("margay_datastore_connected{source=\"file\"}"); };
+  const auto connected = [&] {
+    return host().metric("margay_datastore_connected{source=\"file\"}");
+  };
   EXPECT_EQ(connected(), 1);
   std::filesystem::rename(cluster().dataDir(), cluster().directory() / "away");
   EXPECT_TRUE(eventually([&] { return connected() == 0; }));
   EXPECT_TRUE(pingReaches(a.from(), b.address(), kPatience));
-  EXPECT_EQ(host().sh("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9099/readiness").output, "200");
+  EXPECT_EQ(
+      host().sh("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9099/readiness").output,
+      "200");
   std::filesystem::rename(cluster().directory() / "away", cluster().dataDir());
   EXPECT_TRUE(eventually([&] { return connected() == 1; }));
   cluster().converge();
@@ -149,8 +177,11 @@ TEST_F(CoreInput, WhatTheEnvironmentGetsWrongIsOneLineAndExit1) {
     EXPECT_EQ(std::count(got.output.begin(), got.output.end(), '\n'), 1) << got.output;
   }
   EXPECT_EQ(host().agent("--nonsense").status, 2);
-  const auto noRight = host().sh("setpriv --bounding-set -net_admin --inh-caps -net_admin env NODENAME=one DATASTORE_TYPE=file MARGAY_DATA_DIR=" +
-                                 cluster().dataDir().string() + " MARGAY_RUN_DIR=" + host().runDir().string() + " " MARGAY_NODE " --once 2>&1 >/dev/null");
+  const auto noRight = host().sh(
+      "setpriv --bounding-set -net_admin --inh-caps -net_admin env NODENAME=one "
+      "DATASTORE_TYPE=file MARGAY_DATA_DIR=" +
+      cluster().dataDir().string() + " MARGAY_RUN_DIR=" + host().runDir().string() +
+      " " MARGAY_NODE " --once 2>&1 >/dev/null");
   EXPECT_EQ(noRight.status, 1) << noRight.output;
   EXPECT_THAT(noRight.output, HasSubstr("CAP_NET_ADMIN"));
 }
@@ -166,8 +197,11 @@ TEST_F(CoreInput, BirdMeansDirectRoutesAndAWarning) {
 TEST_F(CoreInput, KubeProxyInIpvsModeKeepsTheNodeFromBeingReady) {
   static_cast<void>(host().mustSh("ip link add kube-ipvs0 type bridge"));
   host().start();
-  EXPECT_TRUE(eventually([&] { return host().ctl("status").output.find("IPVS") != std::string::npos; }));
-  EXPECT_EQ(host().sh("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9099/readiness").output, "503");
+  EXPECT_TRUE(
+      eventually([&] { return host().ctl("status").output.find("IPVS") != std::string::npos; }));
+  EXPECT_EQ(
+      host().sh("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9099/readiness").output,
+      "503");
 }
 
 TEST_F(CoreInput, FelixConfigurationAppliesWithoutARestart) {
@@ -175,7 +209,9 @@ TEST_F(CoreInput, FelixConfigurationAppliesWithoutARestart) {
   host().start();
   cluster().converge();
   EXPECT_FALSE(pingReaches(a.from(), Cluster::hostAddress(1), kNoAnswer));
-  cluster().apply("felix.yaml", "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: default}\nspec: {defaultEndpointToHostAction: Accept}\n");
+  cluster().apply("felix.yaml",
+                  "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: "
+                  "default}\nspec: {defaultEndpointToHostAction: Accept}\n");
   cluster().converge();
   EXPECT_TRUE(pingReaches(a.from(), Cluster::hostAddress(1), kPatience));
   EXPECT_THAT(host().ctl("config").output, HasSubstr("FelixConfiguration default"));

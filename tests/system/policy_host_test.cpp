@@ -246,6 +246,16 @@ TEST_F(PolicyAndHost, SixtyFivePodsMaySendFromOnePrefix) {
     EXPECT_EQ(pod->sh("ip address add " + shared + "/32 dev eth0").status, 0);
     judged(*pod);
   }
+  // A set of the kernel holds one prefix for 64 interfaces: back below that, and above it again.
+  auto again = many.back()->spec();
+  cluster().removePod(*many.back());
+  cluster().converge();
+  judged(*many.front());
+  many.back() = &cluster().addPod(one(), std::move(again));
+  cluster().converge();
+  EXPECT_EQ(many.back()->sh("ip address add " + shared + "/32 dev eth0").status, 0);
+  judged(*many.front());
+  judged(*many.back());
   EXPECT_EQ(near().sh("ip address add " + shared + "/32 dev eth0").status, 0);
   static_cast<void>(one().mustSh("ip route replace " + shared + " dev " + near().device()));
   EXPECT_FALSE(
