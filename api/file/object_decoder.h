@@ -14,6 +14,7 @@ class ObjectDecoder {
   [[nodiscard]] Decoded decode(const nlohmann::json& document);
 
  private:
+  Decoded decodeByVersion(const nlohmann::json& document);
   KubernetesDecoder kubernetes_;
 };
 

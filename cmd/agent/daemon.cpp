@@ -1,5 +1,6 @@
 #include "cmd/agent/daemon.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -327,6 +328,8 @@ void Daemon::settleReadiness() {
   if (!why.empty()) {
     notReadyBecause_ = why;
   } else if (!notReadyBecause_.empty() && (workLeft() == 0 || converged_)) {
+    // The first list leaves much that is free but not given back.
+    if (!converged_) malloc_trim(0);
     converged_ = true;
     notReadyBecause_.clear();
     log::info("ready", {{"endpoints", controller_.engine().counts().localEndpoints}});
