@@ -18,8 +18,8 @@
 #include "base/hash.h"
 #include "tests/dataplane/network_namespace.h"
 
-/// The agent as a whole, in a network namespace of its own: start with a large cluster, memory after that, and
-/// what an idle node costs. Prints one JSON object a line.
+/// The agent as a whole, in a network namespace of its own: start with a large cluster, memory
+/// after that, and what an idle node costs. Prints one JSON object a line.
 ///   whole [PODS]     default 100000
 namespace margay::bench {
 namespace {
@@ -28,9 +28,12 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-double secondsSince(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double secondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
-/// 110 pods a node, 1,000 namespaces with ten deployments each and a policy, a tenth of it for small clusters.
+/// 110 pods a node, 1,000 namespaces with ten deployments each and a policy, a tenth of it for
+/// small clusters.
 void writeCluster(const fs::path& file, int pods) {
   const int namespaces = pods >= 10000 ? 1000 : 20;
   std::ofstream out(file);
@@ -40,29 +43,54 @@ void writeCluster(const fs::path& file, int pods) {
     out << separator << object.dump();
     separator = ",\n";
   };
-  const auto cidr = [](int node) { return "10." + std::to_string(64 + node / 256) + '.' + std::to_string(node % 256) + '.'; };
+  const auto cidr = [](int node) {
+    return "10." + std::to_string(64 + node / 256) + '.' + std::to_string(node % 256) + '.';
+  };
   for (int i = 0; i < namespaces; ++i) {
     const auto ns = "ns-" + std::to_string(i);
-    put({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", ns}, {"labels", {{"team", "t" + std::to_string(i % 20)}}}}}});
-    put({{"apiVersion", "networking.k8s.io/v1"}, {"kind", "NetworkPolicy"}, {"metadata", {{"name", "allow"}, {"namespace", ns}}},
-         {"spec", {{"podSelector", {{"matchLabels", {{"app", "app-" + std::to_string(i % 10)}}}}},
-                   {"ingress", {{{"from", {{{"podSelector", {{"matchLabels", {{"app", "app-" + std::to_string((i + 1) % 10)}}}}}}}},
-                                 {"ports", {{{"protocol", "TCP"}, {"port", 8080}}}}}}}}}});
+    put({{"apiVersion", "v1"},
+         {"kind", "Namespace"},
+         {"metadata", {{"name", ns}, {"labels", {{"team", "t" + std::to_string(i % 20)}}}}}});
+    put({{"apiVersion", "networking.k8s.io/v1"},
+         {"kind", "NetworkPolicy"},
+         {"metadata", {{"name", "allow"}, {"namespace", ns}}},
+         {"spec",
+          {{"podSelector", {{"matchLabels", {{"app", "app-" + std::to_string(i % 10)}}}}},
+           {"ingress",
+            {{{"from",
+               {{{"podSelector",
+                  {{"matchLabels", {{"app", "app-" + std::to_string((i + 1) % 10)}}}}}}}},
+              {"ports", {{{"protocol", "TCP"}, {"port", 8080}}}}}}}}}});
   }
   for (int node = 0; node <= pods / 110; ++node) {
-    put({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "node-" + std::to_string(node)}}}, {"spec", {{"podCIDR", cidr(node) + "0/24"}}},
-         {"status", {{"addresses", {{{"type", "InternalIP"}, {"address", "172.16." + std::to_string(node / 256) + '.' + std::to_string(node % 256)}}}}}}});
+    put({{"apiVersion", "v1"},
+         {"kind", "Node"},
+         {"metadata", {{"name", "node-" + std::to_string(node)}}},
+         {"spec", {{"podCIDR", cidr(node) + "0/24"}}},
+         {"status",
+          {{"addresses",
+            {{{"type", "InternalIP"},
+              {"address",
+               "172.16." + std::to_string(node / 256) + '.' + std::to_string(node % 256)}}}}}}});
   }
   for (int i = 0; i < pods; ++i) {
     const int deployment = (i / namespaces) % 10;
     const auto app = "app-" + std::to_string(deployment);
     const auto hash = contentHash(std::to_string(i % namespaces) + app, 10);
     const auto address = cidr(i / 110) + std::to_string(i % 110 + 2);
-    put({{"apiVersion", "v1"}, {"kind", "Pod"},
-         {"metadata", {{"name", app + '-' + hash + '-' + contentHash(std::to_string(i), 5)}, {"namespace", "ns-" + std::to_string(i % namespaces)},
-                       {"labels", {{"app", app}, {"pod-template-hash", hash}}}}},
-         {"spec", {{"nodeName", "node-" + std::to_string(i / 110)}, {"serviceAccountName", "default"},
-                   {"containers", {{{"name", "c"}, {"image", "registry.example/app:1"}, {"ports", {{{"name", "http"}, {"containerPort", 8080}}}}}}}}},
+    put({{"apiVersion", "v1"},
+         {"kind", "Pod"},
+         {"metadata",
+          {{"name", app + '-' + hash + '-' + contentHash(std::to_string(i), 5)},
+           {"namespace", "ns-" + std::to_string(i % namespaces)},
+           {"labels", {{"app", app}, {"pod-template-hash", hash}}}}},
+         {"spec",
+          {{"nodeName", "node-" + std::to_string(i / 110)},
+           {"serviceAccountName", "default"},
+           {"containers",
+            {{{"name", "c"},
+              {"image", "registry.example/app:1"},
+              {"ports", {{{"name", "http"}, {"containerPort", 8080}}}}}}}}},
          {"status", {{"phase", "Running"}, {"podIP", address}, {"podIPs", {{{"ip", address}}}}}}});
   }
   out << "\n]}\n";
@@ -74,7 +102,9 @@ double readOnly(const fs::path& file) {
   const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   api::ObjectDecoder decoder;
   std::size_t objects = 0;
-  const auto problem = api::readJson(fd, {}, [&](const api::DocumentPlace&, json& object) { objects += decoder.decode(object).value.has_value() ? 1 : 0; });
+  const auto problem = api::readJson(fd, {}, [&](const api::DocumentPlace&, json& object) {
+    objects += decoder.decode(object).value.has_value() ? 1 : 0;
+  });
   close(fd);
   if (problem || objects == 0) std::cerr << "the generated input does not read\n";
   return secondsSince(begin);
@@ -141,12 +171,14 @@ struct Started {
 Started start(const testing::NetworkNamespace& where, const fs::path& directory) {
   const auto begin = Clock::now();
   Started out{std::make_unique<Agent>(where, directory), 0};
-  while (!out.agent->converged() && secondsSince(begin) < 120) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  while (!out.agent->converged() && secondsSince(begin) < 120)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   out.seconds = secondsSince(begin);
   return out;
 }
 
-void print(const std::string& work, double ours, const std::string& unit, double other, double goal) {
+void print(const std::string& work, double ours, const std::string& unit, double other,
+           double goal) {
   json line = {{"work", work}, {"ours", ours}, {"unit", unit}, {"goal", goal}};
   if (other > 0) {
     line["reference"] = other;
@@ -181,8 +213,11 @@ int run(int pods) {
     const auto before = started.agent->cpuSeconds();
     const auto begin = Clock::now();
     while (secondsSince(begin) < 20) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    print("processor of an idle node with 110 pods", 100 * (started.agent->cpuSeconds() - before) / secondsSince(begin), "% of a core", 0, 0.1);
-    print("resident memory of an idle node with 110 pods", started.agent->memory("VmRSS"), "MiB", 0, 16);
+    print("processor of an idle node with 110 pods",
+          100 * (started.agent->cpuSeconds() - before) / secondsSince(begin), "% of a core", 0,
+          0.1);
+    print("resident memory of an idle node with 110 pods", started.agent->memory("VmRSS"), "MiB", 0,
+          16);
   }
   fs::remove_all(directory);
   return 0;
@@ -191,4 +226,6 @@ int run(int pods) {
 }  // namespace
 }  // namespace margay::bench
 
-int main(int argc, char** argv) { return margay::bench::run(argc > 1 ? std::atoi(argv[1]) : 100000); }
+int main(int argc, char** argv) {
+  return margay::bench::run(argc > 1 ? std::atoi(argv[1]) : 100000);
+}
