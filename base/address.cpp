@@ -44,7 +44,7 @@ Address Address::fromBytes(std::span<const std::uint8_t> bytes) {
 }
 
 std::optional<Address> Address::parse(std::string_view text) {
-  if (text.size() >= INET6_ADDRSTRLEN) return std::nullopt;
+  if (text.empty() || text.size() >= INET6_ADDRSTRLEN) return std::nullopt;
   char buffer[INET6_ADDRSTRLEN];
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';

@@ -20,6 +20,10 @@ TEST(Address, RefusesWhatIsNotAnAddress) {
   }
 }
 
+TEST(Address, RefusesTextThatIsNowhere) {
+  EXPECT_FALSE(Address::parse(std::string_view()));
+}
+
 TEST(Prefix, MasksHostBitsOfNetworks) {
   EXPECT_EQ(Prefix::parseNetwork("10.1.2.3/20")->str(), "10.1.0.0/20");
   EXPECT_EQ(Prefix::parseNetwork("fd00::ffff/127")->str(), "fd00::fffe/127");
