@@ -53,6 +53,7 @@ TEST_F(CoreHoles, APodSendsOnlyFromItsOwnAddresses) {
   static_cast<void>(a.sh("ip -6 address add fd65:0:0:1::4/128 dev eth0 nodad"));
   const From spoofed6{&a.ns(), c.address(Family::V6), 0};
   EXPECT_FALSE(udpReaches(spoofed6, b.address(Family::V6), 80, kNoAnswer));
+  EXPECT_NE(server.lastPeer(), c.address(Family::V6).str());
 }
 
 TEST_F(CoreHoles, APodDoesNotReachTheLoopbackOfItsHost) {
@@ -80,6 +81,7 @@ TEST_F(CoreHoles, AnInterfaceThatNobodyKnowsSendsAndReceivesNothing) {
   const EchoServer there(stranger.ns(), 80);
   EXPECT_FALSE(udpReaches(stranger.from(), a.address(), 80, kNoAnswer));
   EXPECT_FALSE(udpReaches(a.from(), stranger.address(), 80, kNoAnswer));
+  EXPECT_TRUE(there.lastPeer().empty()) << "the packet itself did not arrive either";
   EXPECT_TRUE(
       udpReaches(here.lastPeer().empty() ? a.from() : stranger.from(), a.address(), 80, kPatience))
       << "the pod's own loopback";
