@@ -119,49 +119,6 @@ TEST_F(CoreHoles, AnAddressThatMovesTakesNoOldFlowWithIt) {
             "0\n");
 }
 
-TEST_F(CoreHoles, MovingBetweenGroupsLosesAndLeaksNothing) {
-  auto& client = pod("client", 2);
-  auto& target = pod("target", 3, {{"role", "x"}});
-  const auto allow = [](const std::string& role, const std::string& port) {
-    return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: role-" + role +
-           ", namespace: default}\n"
-           "spec: {podSelector: {matchLabels: {role: " +
-           role +
-           "}}, ingress: [{ports: [{protocol: UDP, port: 80}, {protocol: UDP, port: " + port +
-           "}]}]}\n";
-  };
-  cluster().apply("x.yaml", allow("x", "81"));
-  cluster().apply("y.yaml", allow("y", "82"));
-  host().start();
-  cluster().converge();
-  const EchoServer open(target.ns(), 80);
-  const EchoServer closed(target.ns(), 90);
-  std::atomic<bool> stop = false;
-  std::atomic<int> lost = 0;
-  std::atomic<int> flows = 0;
-  std::thread load([&] {
-    for (std::uint16_t port = 10000; !stop && port < 60000; ++port) {
-      // A new source port is a new flow; a datagram that is lost is sent again only after 200 ms.
-      const auto begin = std::chrono::steady_clock::now();
-      if (!udpReaches({&client.ns(), client.address(), port}, target.address(), 80, kPatience) ||
-          std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(190))
-        ++lost;
-      ++flows;
-    }
-  });
-  for (int i = 0; i < 20; ++i) {
-    target.relabel({{"role", i % 2 == 0 ? "y" : "x"}});
-    cluster().rewrite(target);
-    cluster().converge();
-    EXPECT_FALSE(udpReaches(client.from(), target.address(), 90, std::chrono::milliseconds(20)));
-  }
-  stop = true;
-  load.join();
-  EXPECT_GT(flows, 200);
-  EXPECT_EQ(lost, 0) << "of " << flows;
-  EXPECT_TRUE(closed.lastPeer().empty());
-}
-
 TEST_F(CoreHoles, AllowedFlowsPassWhereForwardDropsByPolicy) {
   auto& a = pod("a", 2);
   auto& b = pod("b", 3);

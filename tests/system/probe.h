@@ -10,6 +10,7 @@
 
 #include "base/address.h"
 #include "tests/dataplane/network_namespace.h"
+#include "tests/system/sockets.h"
 
 /// Real packets between namespaces. A probe that must get through may take kPatience; one that must
 /// not gets kNoAnswer to be answered.
@@ -19,13 +20,6 @@ using testing::NetworkNamespace;
 
 inline constexpr std::chrono::milliseconds kPatience{8000};
 inline constexpr std::chrono::milliseconds kNoAnswer{250};
-
-struct From {
-  const NetworkNamespace* where = nullptr;
-  /// Source address and port to bind to; none: the kernel's choice.
-  std::optional<Address> address;
-  std::uint16_t port = 0;
-};
 
 /// Answers TCP connections and UDP datagrams on all addresses of a namespace, until its end: a
 /// connection gets every byte back, a datagram is sent back.

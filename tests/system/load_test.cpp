@@ -1,0 +1,91 @@
+#include "tests/system/load.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/system/cluster.h"
+
+/// What changes do to the packets that are under way: each is counted, for seconds, at 1,000 a
+/// second.
+namespace margay::system_tests {
+namespace {
+
+using ::testing::IsEmpty;
+
+class UnderLoad : public SystemTest {
+ protected:
+  void SetUp() override {
+    SystemTest::SetUp();
+    if (IsSkipped()) return;
+    host_ = &cluster().addHost("one");
+    cluster().addNamespace("default");
+  }
+  Host& host() { return *host_; }
+  Pod& pod(const std::string& name, int n, const std::map<std::string, std::string>& labels) {
+    const auto number = std::to_string(n);
+    return cluster().addPod(*host_, {.name = name,
+                                     .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number},
+                                     .labels = labels});
+  }
+  /// Pods of a role may be reached at UDP port 80 and at `port`, and may reach the same.
+  void allow(const std::string& role, int port) {
+    const auto ports =
+        "ports: [{protocol: UDP, port: 80}, {protocol: UDP, port: " + std::to_string(port) + "}]";
+    cluster().apply(
+        "role-" + role + ".yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: role-" + role +
+            ", namespace: default}\nspec: {podSelector: {matchLabels: {role: " + role +
+            "}}, policyTypes: [Ingress, Egress], ingress: [{" + ports + "}], egress: [{" + ports +
+            "}]}\n");
+  }
+  void move(Pod& pod, const std::string& role) {
+    pod.relabel({{"role", role}});
+    cluster().rewrite(pod);
+  }
+
+ private:
+  Host* host_ = nullptr;
+};
+
+/// One way of a datagram, with its sender and its receiver.
+struct Way {
+  Way(const Pod& from, const Pod& to, Family family, std::uint16_t port, LoadKind kind)
+      : counter(to.ns(), to.address(family), port),
+        load({&from.ns(), from.address(family), 0}, to.address(family), port, kind) {}
+  Counter counter;
+  Load load;
+};
+
+TEST_F(UnderLoad, MovingBetweenGroupsLosesNoAllowedAndPassesNoDeniedFlow) {
+  auto& client = pod("client", 2, {{"role", "x"}});
+  auto& target = pod("target", 3, {{"role", "x"}});
+  allow("x", 81);
+  allow("y", 82);
+  host().start();
+  cluster().converge();
+  Way allowed(client, target, Family::V4, 80, LoadKind::NewFlows);
+  Way allowed6(client, target, Family::V6, 80, LoadKind::NewFlows);
+  Way denied(client, target, Family::V4, 90, LoadKind::NewFlows);
+  for (int turn = 0; turn < 20; ++turn) {
+    move(target, turn % 2 == 0 ? "y" : "x");
+    if (turn % 3 == 0) cluster().converge();  // else with what comes next, or in a pass before it
+    move(client, turn % 4 < 2 ? "y" : "x");
+    cluster().converge();
+    allow(turn % 2 == 0 ? "y" : "x", 100 + turn);
+    if (turn % 2 == 0) allow("x", 200 + turn);
+    cluster().converge();
+  }
+  EXPECT_TRUE(eventually([&] { return allowed.load.sent() > 5000; }));
+  for (auto* way : {&allowed, &allowed6}) {
+    const auto sent = way->load.stop();
+    EXPECT_THAT(way->counter.missing(sent), IsEmpty())
+        << sent - way->counter.arrived() << " lost of " << sent;
+  }
+  EXPECT_EQ(denied.counter.arrived(), 0U) << "of " << denied.load.sent();
+  // The denied load is one that would be seen.
+  allow("x", 90);
+  allow("y", 90);
+  EXPECT_TRUE(eventually([&] { return denied.counter.arrived() > 100; }));
+}
+
+}  // namespace
+}  // namespace margay::system_tests
