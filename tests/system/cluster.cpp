@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "dataplane/workload_wiring.h"
+#include "tests/system/backend.h"
 
 namespace margay::system_tests {
 namespace {
@@ -55,6 +56,7 @@ std::string Host::environmentText(const Environment& extra) const {
                      {"NODENAME", name_},
                      {"MARGAY_DATA_DIR", (directory_ / "data").string()},
                      {"MARGAY_RUN_DIR", runDir().string()},
+                     {"FELIX_IPTABLESBACKEND", backend()},
                      {"FELIX_PROMETHEUSMETRICSENABLED", "true"},
                      {"FELIX_HEALTHENABLED", "true"}};
   for (const auto& [key, value] : extra) all[key] = value;
@@ -132,11 +134,20 @@ std::string Host::mustSh(const std::string& command) const {
 }
 
 double Host::metric(const std::string& series) const {
+  const auto all = metrics();
+  const auto at = all.find(series);
+  return at == all.end() ? 0 : at->second;
+}
+
+std::map<std::string, double> Host::metrics() const {
+  std::map<std::string, double> out;
   std::istringstream lines(sh("curl -s --max-time 10 http://127.0.0.1:9091/metrics").output);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(series + ' ')) return std::stod(line.substr(series.size() + 1));
+    const auto space = line.rfind(' ');
+    if (line.starts_with('#') || space == std::string::npos) continue;
+    out[line.substr(0, space)] = std::stod(line.substr(space + 1));
   }
-  return 0;
+  return out;
 }
 
 Pod::Pod(Host& host, PodSpec spec)

@@ -52,6 +52,8 @@ class Host {
   /// Value of a series as written in /metrics, such as `margay_endpoints{scope="local"}`; 0 if it
   /// is not there.
   [[nodiscard]] double metric(const std::string& series) const;
+  /// Every series of /metrics with its value; empty while the agent does not answer.
+  [[nodiscard]] std::map<std::string, double> metrics() const;
 
  private:
   [[nodiscard]] std::string environmentText(const Environment& extra) const;

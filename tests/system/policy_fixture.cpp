@@ -131,8 +131,4 @@ void PolicyTest::expect(const std::vector<Expected>& all, const std::vector<Fami
   }
 }
 
-std::string PolicyTest::rules(const Host& host, Family family) {
-  return host.mustSh(family == Family::V4 ? "iptables-legacy-save" : "ip6tables-legacy-save");
-}
-
 }  // namespace margay::system_tests

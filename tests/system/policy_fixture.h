@@ -66,8 +66,6 @@ class PolicyTest : public ::testing::Test {
   /// Converges and then sends everything at once, in both families where `families` says so.
   void expect(const std::vector<Expected>& all,
               const std::vector<Family>& families = {Family::V4, Family::V6});
-  /// `iptables-legacy-save`, or its sister of IPv6, of a host.
-  static std::string rules(const Host& host, Family family = Family::V4);
 
  private:
   struct World {

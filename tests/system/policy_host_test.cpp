@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "tests/system/backend.h"
 #include "tests/system/policy_fixture.h"
 
 namespace margay::system_tests {
@@ -76,8 +77,10 @@ TEST_F(PolicyAndHost, PodToItsHostIsDroppedByDefaultAndPodsOfOthersAreNot) {
 TEST_F(PolicyAndHost, PodToItsHostIsAcceptedWhereEgressPolicyAllowsIt) {
   const EchoServer server(one().ns(), 7000);
   restart({{"FELIX_DEFAULTENDPOINTTOHOSTACTION", "ACCEPT"}});
-  // Ours is the last word for Accept: what the host itself would drop does not count.
-  static_cast<void>(one().mustSh("iptables-legacy -A INPUT -i cali+ -p tcp --dport 7000 -j DROP"));
+  // Ours is the last word for Accept: what the host itself would drop does not count. (Not so in
+  // nftables, where the hooks of other tables are still asked.)
+  const std::string drop = " INPUT -i cali+ -p tcp --dport 7000 -j DROP";
+  if (legacyBackend()) static_cast<void>(one().mustSh("iptables-legacy -A" + drop));
   for (const auto family : kFamilies)
     EXPECT_TRUE(tcpReaches(web().from(), Cluster::hostAddress(1, family), 7000, kPatience));
   calico("NetworkPolicy", "p", "{selector: app == 'web', types: [Egress]}");
@@ -86,7 +89,7 @@ TEST_F(PolicyAndHost, PodToItsHostIsAcceptedWhereEgressPolicyAllowsIt) {
     EXPECT_FALSE(tcpReaches(web().from(), Cluster::hostAddress(1, family), 7000, kNoAnswer));
     EXPECT_TRUE(tcpReaches(near().from(), Cluster::hostAddress(1, family), 7000, kPatience));
   }
-  static_cast<void>(one().mustSh("iptables-legacy -D INPUT -i cali+ -p tcp --dport 7000 -j DROP"));
+  if (legacyBackend()) static_cast<void>(one().mustSh("iptables-legacy -D" + drop));
 }
 
 TEST_F(PolicyAndHost, PodToItsHostIsLeftToTheRulesOfTheHost) {
@@ -105,6 +108,7 @@ TEST_F(PolicyAndHost, PodToItsHostIsLeftToTheRulesOfTheHost) {
 }
 
 TEST_F(PolicyAndHost, ForwardPolicyDropOfTheHostLetsAllowedFlowsPass) {
+  if (legacyOnly("in nftables no table can accept for another")) return;
   for (auto* host : {&one(), &two()})
     static_cast<void>(
         host->mustSh("iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP"));

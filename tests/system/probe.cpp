@@ -119,12 +119,18 @@ std::string EchoServer::lastPeer() const {
   return lastPeer_;
 }
 
+std::uint64_t EchoServer::received() const {
+  const std::lock_guard lock(mutex_);
+  return received_;
+}
+
 void EchoServer::run() {
   std::vector<pollfd> entries = {{stop_, POLLIN, 0}, {tcp_, POLLIN, 0}, {udp_, POLLIN, 0}};
   std::array<char, 65536> buffer{};
   const auto note = [this](const sockaddr_storage& peer) {
     const std::lock_guard lock(mutex_);
     lastPeer_ = text(peer);
+    ++received_;
   };
   while (poll(entries.data(), entries.size(), -1) >= 0 || errno == EINTR) {
     if (entries[0].revents != 0) break;

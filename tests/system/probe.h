@@ -31,6 +31,8 @@ class EchoServer {
   EchoServer& operator=(const EchoServer&) = delete;
   /// Source address of the last TCP connection or datagram.
   [[nodiscard]] std::string lastPeer() const;
+  /// How many TCP connections and datagrams there were.
+  [[nodiscard]] std::uint64_t received() const;
 
  private:
   void run();
@@ -39,6 +41,7 @@ class EchoServer {
   int stop_ = -1;
   mutable std::mutex mutex_;
   std::string lastPeer_;
+  std::uint64_t received_ = 0;
   std::thread thread_;
 };
 

@@ -1,0 +1,77 @@
+#include "tests/system/backend.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace margay::system_tests {
+namespace {
+
+double sumOfRuleTables(const Host& host, const std::string& metric, const std::string& label) {
+  double sum = 0;
+  for (const auto& [series, value] : host.metrics()) {
+    const auto ofRules = series.find("table=\"iptables\"") != std::string::npos ||
+                         series.find("table=\"nft") != std::string::npos;
+    if (series.starts_with(metric + '{') && ofRules && series.find(label) != std::string::npos)
+      sum += value;
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::string backend() {
+  const char* const wanted = std::getenv("MARGAY_TEST_BACKEND");
+  return wanted == nullptr || *wanted == '\0' ? "Legacy" : wanted;
+}
+
+bool legacyBackend() {
+  return backend() == "Legacy";
+}
+
+bool legacyOnly(const std::string& why) {
+  if (legacyBackend()) return false;
+  [&] { GTEST_SKIP() << "only with legacy iptables: " << why; }();
+  return true;
+}
+
+std::string rulesText(const Host& host, std::optional<Family> family) {
+  if (!legacyBackend()) return host.mustSh("nft -s list ruleset");
+  const std::string four = family == Family::V6 ? "" : "iptables";
+  const std::string six = family == Family::V4 ? "" : "ip6tables";
+  return host.mustSh("for t in raw mangle nat filter; do for v in " + four + ' ' + six +
+                     "; do $v-legacy-save -t $t; done; done 2>/dev/null | sed -e '/^#/d' -e "
+                     "'s/\\[[0-9:]*\\]//'");
+}
+
+double ruleCommits(const Host& host) {
+  return sumOfRuleTables(host, "margay_dataplane_changes_total", "op=\"commit\"");
+}
+
+double ruleDrift(const Host& host) {
+  return sumOfRuleTables(host, "margay_dataplane_drift_total", "");
+}
+
+void wipeRules(const Host& host) {
+  static_cast<void>(host.mustSh(
+      legacyBackend() ? "for t in raw mangle nat filter; do for v in iptables ip6tables; do "
+                        "$v-legacy -t $t -F && $v-legacy -t $t -X; done; done"
+                      : "nft flush ruleset"));
+}
+
+void flushLocalSet(const Host& host) {
+  static_cast<void>(host.mustSh(
+      legacyBackend() ? "ipset flush mgy4-local"
+                      : "nft list sets | awk '/^table/ {t = $2 \" \" $3} /set .*4.*local/ {print "
+                        "\"flush set\", t, $2}' | nft -f -"));
+}
+
+std::string kernelState(const Host& host) {
+  return rulesText(host) +
+         host.mustSh(
+             "ipset save | sed -e 's/initval [^ ]*//' | sort; ip route; ip -6 route | sed "
+             "'s/expires [^ ]*//'; ip neigh show nud permanent; sysctl -a 2>/dev/null | grep -E "
+             "'forward|proxy_arp|proxy_ndp|proxy_delay|rp_filter|route_localnet|accept_ra '");
+}
+
+}  // namespace margay::system_tests
