@@ -1,0 +1,220 @@
+#include <utility>  // before Boost 1.74's awaitable.hpp, which lacks it
+
+#include <cpprest/astreambuf.h>
+#include <cpprest/http_client.h>
+#include <pplx/threadpool.h>
+
+#include <algorithm>
+#include <cctype>
+#include <mutex>
+
+#include "api/http/exchange.h"
+#include "api/http/http_client.h"
+#include "api/http/tls_context.h"
+
+namespace margay::api {
+namespace {
+
+namespace http = web::http;
+namespace streams = Concurrency::streams;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kThreads = 2;
+// The library's own timer counts while a reader takes its time, so the time-outs are ours.
+constexpr std::chrono::hours kLibraryTimeout{24 * 365};
+
+/// The write side of an Exchange as the library wants it. A write is over when there is room for
+/// the next one, so the library does not read from the connection until then.
+class ExchangeBuffer final : public streams::details::streambuf_state_manager<std::uint8_t> {
+ public:
+  explicit ExchangeBuffer(std::shared_ptr<Exchange> exchange)
+      : streambuf_state_manager(std::ios_base::out), exchange_(std::move(exchange)) {}
+
+  bool can_seek() const override { return false; }
+  bool has_size() const override { return false; }
+  std::size_t buffer_size(std::ios_base::openmode /*mode*/) const override { return 0; }
+  void set_buffer_size(std::size_t /*size*/, std::ios_base::openmode /*mode*/) override {}
+  std::size_t in_avail() const override { return 0; }
+  pos_type getpos(std::ios_base::openmode /*mode*/) const override { return kNowhere; }
+  pos_type seekpos(pos_type /*pos*/, std::ios_base::openmode /*mode*/) override { return kNowhere; }
+  pos_type seekoff(off_type /*offset*/, std::ios_base::seekdir /*way*/,
+                   std::ios_base::openmode /*mode*/) override {
+    return kNowhere;
+  }
+  bool acquire(std::uint8_t*& /*ptr*/, std::size_t& /*count*/) override { return false; }
+  void release(std::uint8_t* /*ptr*/, std::size_t /*count*/) override {}
+
+ protected:
+  pplx::task<std::size_t> _putn(const std::uint8_t* bytes, std::size_t count) override {
+    pplx::task_completion_event<std::size_t> done;
+    exchange_->put({reinterpret_cast<const char*>(bytes), count},
+                   [done, count] { done.set(count); });
+    return pplx::create_task(done);
+  }
+  pplx::task<int_type> _putc(std::uint8_t byte) override {
+    return _putn(&byte, 1).then([byte](std::size_t /*count*/) { return int_type{byte}; });
+  }
+  pplx::task<bool> _sync() override { return pplx::task_from_result(true); }
+  std::uint8_t* _alloc(std::size_t /*count*/) override { return nullptr; }
+  void _commit(std::size_t /*count*/) override {}
+  pplx::task<int_type> _bumpc() override { return end(); }
+  int_type _sbumpc() override { return traits::eof(); }
+  pplx::task<int_type> _getc() override { return end(); }
+  int_type _sgetc() override { return traits::eof(); }
+  pplx::task<int_type> _nextc() override { return end(); }
+  pplx::task<int_type> _ungetc() override { return end(); }
+  pplx::task<std::size_t> _getn(std::uint8_t* /*ptr*/, std::size_t /*count*/) override {
+    return pplx::task_from_result<std::size_t>(0);
+  }
+  std::size_t _scopy(std::uint8_t* /*ptr*/, std::size_t /*count*/) override { return 0; }
+
+ private:
+  static pplx::task<int_type> end() { return pplx::task_from_result<int_type>(traits::eof()); }
+  static inline const pos_type kNowhere = static_cast<pos_type>(traits::eof());
+  std::shared_ptr<Exchange> exchange_;
+};
+
+class CpprestBody final : public HttpBody {
+ public:
+  CpprestBody(std::shared_ptr<Exchange> exchange, pplx::cancellation_token_source cancel)
+      : exchange_(std::move(exchange)), cancel_(std::move(cancel)) {}
+  ~CpprestBody() override {
+    exchange_->abandon();
+    cancel_.cancel();
+  }
+  CpprestBody(const CpprestBody&) = delete;
+  CpprestBody& operator=(const CpprestBody&) = delete;
+
+  [[nodiscard]] int status() const override { return head_.status; }
+  [[nodiscard]] const std::map<std::string, std::string>& headers() const override {
+    return head_.headers;
+  }
+  Result<Read> read(std::string& piece, milliseconds timeout,
+                    const std::stop_token& stop) override {
+    return exchange_->read(piece, timeout, stop);
+  }
+  Result<void> waitHead(milliseconds timeout, const std::stop_token& stop) {
+    auto head = exchange_->waitHead(timeout, stop);
+    if (!head) return Fail(head.error());
+    head_ = std::move(*head);
+    return {};
+  }
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+  pplx::cancellation_token_source cancel_;
+  HttpHead head_;
+};
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+HttpHead headOf(const http::http_response& response) {
+  HttpHead head{.status = response.status_code(), .headers = {}};
+  for (const auto& [name, value] : response.headers()) head.headers[lower(name)] = value;
+  return head;
+}
+
+/// How a call ended. Every exception of the library ends here: one that nobody looks at would end
+/// the process.
+Result<void> outcomeOf(const pplx::task<http::http_response>& task, TlsContext& tls) {
+  try {
+    static_cast<void>(task.get());
+    return {};
+  } catch (const http::http_exception& error) {
+    if (auto problem = tls.takeProblem()) return fail(Errc::Invalid, *problem);
+    return fail(Errc::Transient, error.what());
+  } catch (const std::exception& error) {
+    return fail(Errc::Transient, error.what());
+  }
+}
+
+class CpprestClient final : public HttpClient {
+ public:
+  CpprestClient(HttpClientOptions options, std::shared_ptr<TlsContext> tls,
+                const http::client::http_client_config& config)
+      : options_(std::move(options)), tls_(std::move(tls)), client_(options_.url, config) {}
+
+  Result<std::unique_ptr<HttpBody>> open(const HttpCall& call,
+                                         const std::stop_token& stop) override {
+    for (Token use = Token::Kept;; use = Token::Renewed) {
+      std::string token;
+      const bool authorized = call.authorize == Authorize::Yes && options_.token;
+      if (authorized) {
+        auto given = options_.token(use, stop);
+        if (!given) return Fail(given.error());
+        token = std::move(*given);
+      }
+      auto body = send(call, token, stop);
+      if (!body) return Fail(withContext(body.error(), options_.url));
+      if ((*body)->status() != 401 || !authorized || use == Token::Renewed) return body;
+    }
+  }
+
+ private:
+  Result<std::unique_ptr<HttpBody>> send(const HttpCall& call, const std::string& token,
+                                         const std::stop_token& stop) {
+    auto exchange = std::make_shared<Exchange>(options_.bufferBytes);
+    pplx::cancellation_token_source cancel;
+    auto body = std::make_unique<CpprestBody>(exchange, cancel);
+    try {
+      http::http_request request(call.method);
+      request.set_request_uri(web::uri(call.path));
+      for (const auto& [name, value] : call.headers) request.headers().add(name, value);
+      if (!token.empty()) request.headers().add(http::header_names::authorization, token);
+      if (!call.body.empty()) request.set_body(call.body, call.contentType);
+      const streams::streambuf<std::uint8_t> sink(std::make_shared<ExchangeBuffer>(exchange));
+      request.set_response_stream(sink.create_ostream());
+      client_.request(request, cancel.get_token())
+          .then([exchange](const http::http_response& response) {
+            exchange->setHead(headOf(response));
+            return response.content_ready();
+          })
+          .then([exchange, tls = tls_](const pplx::task<http::http_response>& task) {
+            exchange->finish(outcomeOf(task, *tls));
+          });
+    } catch (const std::exception& error) {  // what is wrong with the call itself
+      return fail(Errc::Invalid, call.path + ": " + error.what());
+    }
+    if (auto head = body->waitHead(call.headTimeout, stop); !head) return Fail(head.error());
+    return body;
+  }
+
+  const HttpClientOptions options_;
+  std::shared_ptr<TlsContext> tls_;
+  http::client::http_client client_;
+};
+
+void limitThreads() {
+  static std::once_flag once;
+  std::call_once(once, [] { crossplat::threadpool::initialize_with_threads(kThreads); });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HttpClient>> makeHttpClient(HttpClientOptions options) {
+  try {
+    const web::uri url(options.url);
+    if ((url.scheme() != "http" && url.scheme() != "https") || url.host().empty())
+      return fail(Errc::Invalid, "'" + options.url + "' is no URL of http or https");
+    auto tls = std::make_shared<TlsContext>(options.tls);
+    if (url.scheme() == "https") {
+      if (auto usable = tls->check(); !usable) return Fail(usable.error());
+    }
+    limitThreads();
+    http::client::http_client_config config;
+    config.set_timeout(std::chrono::duration_cast<std::chrono::seconds>(kLibraryTimeout));
+    config.set_max_redirects(0);
+    config.set_validate_certificates(options.tls.verify);
+    config.set_ssl_context_callback(
+        [tls](boost::asio::ssl::context& context) { tls->prepare(context.native_handle()); });
+    return std::make_unique<CpprestClient>(std::move(options), std::move(tls), config);
+  } catch (const std::exception& error) {
+    return fail(Errc::Invalid, "'" + options.url + "': " + error.what());
+  }
+}
+
+}  // namespace margay::api

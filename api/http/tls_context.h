@@ -1,0 +1,37 @@
+#pragma once
+
+#include <openssl/types.h>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "api/http/http_client.h"
+#include "base/result.h"
+
+namespace margay::api {
+
+/// Puts the certificates into an OpenSSL context, and remembers why its last connection failed in
+/// words that name the file to look at. Any thread.
+class TlsContext {
+ public:
+  explicit TlsContext(TlsOptions options) : options_(std::move(options)) {}
+
+  /// Whether every file can be read and the key belongs to the certificate.
+  [[nodiscard]] Result<void> check() const;
+  /// `context` must not outlive this object. What fails shows in `problem`.
+  void prepare(SSL_CTX* context);
+  /// Why the last handshake failed, once; none if it was no matter of certificates.
+  [[nodiscard]] std::optional<std::string> takeProblem();
+  [[nodiscard]] bool verify() const { return options_.verify; }
+
+ private:
+  [[nodiscard]] Result<void> load(SSL_CTX* context) const;
+  void note(std::string problem);
+  static void watch(const SSL* ssl, int where, int value);
+
+  const TlsOptions options_;
+  std::mutex mutex_;
+  std::optional<std::string> problem_;
+};
+
+}  // namespace margay::api
