@@ -127,31 +127,6 @@ TEST_F(CoreState, ForeignRulesSetsAndRoutesStay) {
   EXPECT_EQ(kernelState(host()), before);
 }
 
-TEST_F(CoreState, KillAndStartGiveTheSameEndState) {
-  host().start();
-  cluster().converge();
-  const auto converged = kernelState(host());
-  const EchoServer server(b().ns(), 80);
-  Flow flow(a().from(), b().address(), 80);
-  ASSERT_TRUE(flow.echoes(kPatience));
-  for (int i = 0; i < 3; ++i) {
-    // In the middle of something: policies come while it is killed.
-    for (int p = 0; p < 20; ++p) {
-      const auto name = "more-" + std::to_string(i * 20 + p);
-      cluster().apply(name + ".yaml", denyAll(name));
-    }
-    host().kill();
-    EXPECT_TRUE(flow.echoes(kPatience));
-    host().start();
-    EXPECT_TRUE(flow.echoes(kPatience));
-    cluster().converge();
-    EXPECT_TRUE(flow.echoes(kPatience));
-  }
-  for (int p = 0; p < 60; ++p) cluster().remove("more-" + std::to_string(p) + ".yaml");
-  cluster().converge();
-  EXPECT_TRUE(eventually([&] { return kernelState(host()) == converged; })) << kernelState(host());
-}
-
 TEST_F(CoreState, SigtermLeavesTheKernelAsItIs) {
   host().start();
   cluster().converge();
