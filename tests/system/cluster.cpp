@@ -155,9 +155,17 @@ Pod::Pod(Host& host, PodSpec spec)
       spec_(std::move(spec)),
       device_("cali" + sha1Hex(spec_.ns + '.' + spec_.name).substr(0, 11)),
       ns_(mustCreate()) {
+  wire();
+}
+
+void Pod::unwire() {
+  static_cast<void>(host_->mustSh("ip link delete " + device_));
+}
+
+void Pod::wire() {
   std::vector<Address> addresses;
   for (const auto& text : spec_.addresses) addresses.push_back(*Address::parse(text));
-  const auto entered = host.ns().enter();
+  const auto entered = host_->ns().enter();
   const auto wired = dataplane::wireWorkload({.netns = ns_.path(),
                                               .hostInterface = device_,
                                               .containerInterface = "eth0",

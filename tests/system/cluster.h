@@ -86,6 +86,10 @@ class Pod {
   [[nodiscard]] std::string manifest() const;
   [[nodiscard]] std::string manifestFile() const;
   ShellResult sh(const std::string& command) const;
+  /// Removes the interface, both ends; the namespace stays.
+  void unwire();
+  /// Makes the interface (again), under the same name.
+  void wire();
   void relabel(std::map<std::string, std::string> labels) { spec_.labels = std::move(labels); }
 
  private:
