@@ -34,7 +34,8 @@ class Sender {
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
 
-  void send(std::uint32_t number) {
+  /// Fails the test and says no if the datagram does not leave this socket.
+  bool send(std::uint32_t number) {
     if (kind_ == LoadKind::NewFlows && fd_ >= 0) {
       close(fd_);
       fd_ = -1;
@@ -43,13 +44,15 @@ class Sender {
     if (kind_ == LoadKind::NewFlows)
       from_.port =
           from_.port >= kLastPort ? kFirstPort : static_cast<std::uint16_t>(from_.port + 1);
-    // A datagram that a rule drops is sent all the same; one that this host cannot send would be
-    // taken for a lost one.
-    if (sendto(fd_, &number, sizeof number, 0, peer_.get(), peer_.size) != sizeof number)
+    // A datagram that a rule drops is sent all the same.
+    if (sendto(fd_, &number, sizeof number, 0, peer_.get(), peer_.size) != sizeof number) {
       ADD_FAILURE() << "send of number " << number << ": " << std::strerror(errno);
+      return false;
+    }
     std::array<char, 16> answer{};
     while (recv(fd_, answer.data(), answer.size(), 0) > 0) {
     }
+    return true;
   }
 
  private:
@@ -65,6 +68,9 @@ class Sender {
 Counter::Counter(const NetworkNamespace& where, const Address& address, std::uint16_t port)
     : stop_(eventfd(0, EFD_CLOEXEC)), seen_(1U << 20) {
   socket_ = socketIn({&where, address, port}, address.family(), SOCK_DGRAM, 0);
+  // A second one of this address and port fails, instead of taking the datagrams of this one.
+  const int alone = 0;
+  EXPECT_EQ(setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &alone, sizeof alone), 0);
   const int room = 64 << 20;  // a receiver that is not scheduled for seconds must not lose any
   EXPECT_EQ(setsockopt(socket_, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room), 0);
   thread_ = std::thread([this] { run(); });
@@ -127,7 +133,7 @@ void Load::run(From from, Address to, std::uint16_t port, LoadKind kind) {
   auto due = steady_clock::now();
   while (!stopping_) {
     std::this_thread::sleep_until(due);
-    sender.send(sent_);
+    if (!sender.send(sent_)) break;
     ++sent_;
     due = std::max(due + kInterval, steady_clock::now() - kMaxBehind * kInterval);
   }

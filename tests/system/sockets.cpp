@@ -34,8 +34,8 @@ int socketIn(const From& from, Family family, int type, int protocol) {
   if (from.where != nullptr) entered.emplace(from.where->enter());
   const int fd = socket(afOf(family), type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (fd < 0) return fd;
-  const int one = 1;  // for what is in TIME_WAIT; two of UDP would take packets from one another
-  if (type == SOCK_STREAM) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  const int one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (from.address || from.port != 0) {
     const auto any = family == Family::V4 ? Address::v4(0) : *Address::parse("::");
     const auto local = socketAddress(from.address.value_or(any), from.port);
