@@ -7,45 +7,21 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "api/file/file_source.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/agent/control.h"
-#include "cmd/agent/node_options.h"
 
 namespace margay::agent {
 namespace {
 
-constexpr std::chrono::seconds kHangs{30};
-constexpr std::chrono::milliseconds kEcho{250};
-
-/// Each object that cannot be used is named once when it comes, and once when it is good again.
-void logInvalid(const std::vector<api::InvalidObject>& before,
-                const std::vector<api::InvalidObject>& now) {
-  std::vector<api::InvalidObject> came;
-  std::vector<api::InvalidObject> left;
-  std::set_difference(now.begin(), now.end(), before.begin(), before.end(),
-                      std::back_inserter(came));
-  std::set_difference(before.begin(), before.end(), now.begin(), now.end(),
-                      std::back_inserter(left));
-  for (const auto& object : came) {
-    log::warn("an object cannot be used", {{"kind", object.kindName},
-                                           {"namespace", object.ns},
-                                           {"name", object.name},
-                                           {"file", object.file},
-                                           {"document", object.document},
-                                           {"field", object.field},
-                                           {"reason", object.reason}});
-  }
-  for (const auto& object : left) {
-    log::info("an object is no longer in the way", {{"kind", object.kindName},
-                                                    {"namespace", object.ns},
-                                                    {"name", object.name},
-                                                    {"file", object.file},
-                                                    {"field", object.field}});
-  }
+/// What no pass can put right; empty if nothing is in the way.
+std::string obstacle(const Settings& settings) {
+  const bool ipvs = std::any_of(
+      settings.warnings.begin(), settings.warnings.end(),
+      [](const auto& warning) { return warning.starts_with("kube-proxy runs in IPVS"); });
+  return ipvs ? "kube-proxy runs in IPVS mode" : "";
 }
 
 api::FileSourceOptions fileOptions(const controllers::NodeOptions& options) {
@@ -59,16 +35,21 @@ api::FileSourceOptions fileOptions(const controllers::NodeOptions& options) {
 Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel,
                controllers::NodeOptions options, api::Parameters parameters)
     : settings_(settings),
-      parameters_(std::move(parameters)),
+      parameters_(settings_, std::move(parameters)),
       metrics_(std::string(kVersion)),
       kernel_(std::move(kernel)),
       controller_(settings.nodeName, std::move(options)),
       loop_(clock_, {},
             {.compute = [this](TimePoint now) { compute(now); },
-             .afterPass = [this](const reconcile::PassReport& report) { afterPass(report); }}) {
+             .afterPass = [this](const reconcile::PassReport& report) { afterPass(report); }}),
+      tasks_([this] { loop_.poke(); }),
+      reporter_(metrics_),
+      readiness_(obstacle(settings)),
+      routeNotices_(kernel_->routes(), loop_.timers(), [this] { loop_.poke(); }),
+      neighbourNotices_(kernel_->neighbours(), loop_.timers(), [this] { loop_.poke(); }) {
   sources_.push_back(std::make_unique<api::FileSource>(settings_.dataDir, mailbox_,
                                                        fileOptions(controller_.options())));
-  for (const auto& source : sources_) states_[source->name()];
+  for (const auto& source : sources_) states_.add(source->name());
   for (auto* table : kernel_->tables()) loop_.add(*table);
 }
 
@@ -101,35 +82,32 @@ Result<void> Daemon::run() {
 }
 
 Result<void> Daemon::serve() {
+  const auto& parameters = parameters_.get();
   auto control = api::HttpServer::onUnix(
       settings_.runDir + "/margay.sock",
       [this](const api::HttpRequest& request) { return answerControl(*this, request); });
   if (!control) return Fail(control.error());
   control_ = std::move(*control);
-  if (parameters_.flag("HealthEnabled")) {
+  if (parameters.flag("HealthEnabled")) {
     auto health = api::HttpServer::onTcp(
-        parameters_.text("HealthHost"),
-        static_cast<std::uint16_t>(parameters_.integer("HealthPort")),
+        parameters.text("HealthHost"), static_cast<std::uint16_t>(parameters.integer("HealthPort")),
         [this](const api::HttpRequest& request) { return answerHealth(*this, request); });
     if (!health)
       return Fail(withContext(health.error(), "health (FELIX_HEALTHHOST, FELIX_HEALTHPORT)"));
     health_ = std::move(*health);
   }
-  if (!parameters_.flag("PrometheusMetricsEnabled")) return {};
-  return metrics_.expose(parameters_.text("PrometheusMetricsHost"),
-                         static_cast<std::uint16_t>(parameters_.integer("PrometheusMetricsPort")));
+  if (!parameters.flag("PrometheusMetricsEnabled")) return {};
+  return metrics_.expose(parameters.text("PrometheusMetricsHost"),
+                         static_cast<std::uint16_t>(parameters.integer("PrometheusMetricsPort")));
 }
 
 Result<void> Daemon::listOnce() {
   for (auto& source : sources_) source->start();
-  while (!allSynced()) {
+  while (!states_.synced()) {
     pollfd entry{mailbox_.fd(), POLLIN, 0};
     if (poll(&entry, 1, -1) < 0 && errno != EINTR) return Fail(systemError(errno, "poll"));
     takeMail();
-    for (const auto& [name, state] : states_) {
-      if (!state.synced && !state.error.empty())
-        return fail(Errc::Invalid, "source " + name + ": " + state.error);
-    }
+    if (auto listable = states_.listable(); !listable) return listable;
   }
   return {};
 }
@@ -138,7 +116,7 @@ reconcile::OnceSummary Daemon::converge() {
   loop_.allowRemovals();
   auto all = loop_.runOnce();
   // What moved, and groups that nobody needs any more, take passes of their own.
-  while (all.converged && (moreToFlush_ || collecting_)) {
+  while (all.converged && plan_.more()) {
     auto more = loop_.runOnce();
     for (std::size_t i = 0; i < all.tables.size(); ++i) {
       more.tables[i].changes.add += all.tables[i].changes.add;
@@ -157,7 +135,6 @@ std::vector<TablePlan> Daemon::plan() {
 }
 
 reconcile::OnceSummary Daemon::cleanUp() {
-  collecting_ = false;
   cleaning_ = true;
   loop_.allowRemovals();
   auto summary = loop_.runOnce();
@@ -165,19 +142,11 @@ reconcile::OnceSummary Daemon::cleanUp() {
   return summary;
 }
 
-bool Daemon::allSynced() const {
-  return std::all_of(states_.begin(), states_.end(),
-                     [](const auto& entry) { return entry.second.synced; });
-}
-
 void Daemon::takeMail() {
   auto batch = mailbox_.take();
   if (batch.firstArrival && (!firstArrival_ || *batch.firstArrival < *firstArrival_))
     firstArrival_ = batch.firstArrival;
-  for (auto& [name, state] : batch.states) {
-    logInvalid(states_[name].invalid, state.invalid);
-    states_[name] = std::move(state);
-  }
+  states_.take(std::move(batch.states));
   // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's
   // CIDRs.
   const auto isNode = [](const api::Update& update) { return update.key.kind == api::Kind::Node; };
@@ -185,63 +154,21 @@ void Daemon::takeMail() {
   bool parametersChanged = false;
   for (const auto& update : batch.updates) {
     controller_.update(update);
-    if (update.key.kind != api::Kind::FelixConfiguration) continue;
-    parametersChanged = true;
-    felixConfigurations_.erase(update.key.name);
-    if (update.value)
-      felixConfigurations_.emplace(
-          update.key.name,
-          *std::get<std::shared_ptr<const api::FelixConfiguration>>(*update.value));
+    parametersChanged = parameters_.take(update) || parametersChanged;
   }
-  if (parametersChanged) takeParameters();
-  for (const auto barrier : batch.barriers) {
-    for (auto& waiter : waiters_) waiter->listed = waiter->listed || waiter->barrier == barrier;
+  if (parametersChanged) {
+    if (auto options = parameters_.changed(controller_.options()))
+      controller_.setOptions(std::move(*options));
   }
+  waiters_.listed(batch.barriers);
   loop_.poke();
-}
-
-void Daemon::takeParameters() {
-  const auto find = [&](const std::string& name) -> std::optional<api::FelixConfiguration> {
-    const auto found = felixConfigurations_.find(name);
-    if (found == felixConfigurations_.end()) return std::nullopt;
-    return found->second;
-  };
-  auto parameters = parametersOf(settings_, find("node." + settings_.nodeName), find("default"));
-  if (parameters == parameters_) return;
-  auto options = nodeOptionsOf(parameters, settings_.networkingBackend,
-                               controller_.options().endpoints.defaultRpFilter,
-                               controller_.options().families.size() > 1);
-  if (!options) {
-    log::error("parameters from FelixConfiguration cannot be used; the old ones stay in force",
-               {{"why", options.error().what}});
-    return;
-  }
-  log::info("parameters changed");
-  parameters_ = std::move(parameters);
-  controller_.setOptions(std::move(*options));
-}
-
-/// The kernel also tells of our own changes: those need no list at once. A foreign change that
-/// hides among them is found a moment later.
-void Daemon::listAgain(reconcile::Table& table, Echo& echo) {
-  const auto changes = table.status().changes.total();
-  if (std::exchange(echo.changes, changes) == changes) {
-    table.requestRelist();
-  } else if (!echo.scheduled) {
-    echo.scheduled = true;
-    loop_.timers().at(clock_.now() + kEcho, [this, &table, &echo] {
-      echo.scheduled = false;
-      table.requestRelist();
-      loop_.poke();
-    });
-  }
 }
 
 void Daemon::takeNetworkEvents() {
   const auto events = kernel_->monitor().read();
   if (events.links || events.addresses || events.overflow) linksDirty_ = true;
-  if (events.routes || events.overflow) listAgain(kernel_->routes(), routeEcho_);
-  if (events.neighbours || events.overflow) listAgain(kernel_->neighbours(), neighbourEcho_);
+  if (events.routes || events.overflow) routeNotices_.noticed(clock_.now());
+  if (events.neighbours || events.overflow) neighbourNotices_.noticed(clock_.now());
   loop_.poke();
 }
 
@@ -259,14 +186,14 @@ void Daemon::takeLinks() {
 }
 
 void Daemon::compute(TimePoint now) {
-  runTasks();
-  if (cleaning_ || !allSynced()) return;
+  tasks_.run();
+  if (cleaning_ || !states_.synced()) return;
   loop_.allowRemovals();
   takeLinks();
   const auto started = clock_.now();
-  auto change = collecting_ ? controller_.collect(now) : controller_.flush(now);
-  collecting_ = false;
-  moreToFlush_ = !change.moved.empty();
+  const auto change =
+      plan_.begin() == PassPlan::Work::Collect ? controller_.collect(now) : controller_.flush(now);
+  plan_.computed(change.moved.empty() ? PassPlan::Moved::No : PassPlan::Moved::Yes);
   take(change);
   metrics_.reconcileDuration("node", clock_.now() - started);
 }
@@ -286,159 +213,66 @@ std::size_t Daemon::workLeft() const {
 }
 
 void Daemon::afterPass(const reconcile::PassReport& report) {
-  if (cleaning_ || !allSynced()) return;
+  if (cleaning_ || !states_.synced()) return;
   const auto left = workLeft();
-  const auto nextCollect = controller_.nextCollect();
-  if (moreToFlush_) {
-    loop_.poke();
-  } else if (left == 0 && nextCollect) {
-    // Groups that nobody needs go in a pass of their own, after the one that moved their members
-    // away.
-    if (*nextCollect <= clock_.now()) {
-      collecting_ = true;
+  const auto next = plan_.ended(left, controller_.nextCollect(), clock_.now());
+  if (next.atOnce) loop_.poke();
+  if (next.at) {
+    loop_.timers().at(*next.at, [this] {
+      plan_.collectDue();
       loop_.poke();
-    } else if (!collectTimer_) {
-      collectTimer_ = true;
-      loop_.timers().at(*nextCollect, [this] {
-        collectTimer_ = false;
-        collecting_ = true;
-        loop_.poke();
-      });
-    }
+    });
   }
-  if (left == 0 && !moreToFlush_ && !collecting_) {
-    for (auto& waiter : waiters_) {
-      if (waiter->listed) waiter->done.set_value(true);
-    }
-    std::erase_if(waiters_, [](const auto& waiter) { return waiter->listed; });
+  if (left == 0 && !plan_.more()) {
+    waiters_.settled();
     if (firstArrival_) metrics_.updateLatency(clock_.now() - *firstArrival_);
     firstArrival_.reset();
   }
-  settleReadiness();
-  this->report(report);
-}
-
-void Daemon::settleReadiness() {
-  std::string why;
-  const bool ipvs = std::any_of(
-      settings_.warnings.begin(), settings_.warnings.end(),
-      [](const auto& warning) { return warning.starts_with("kube-proxy runs in IPVS"); });
-  if (ipvs) why = "kube-proxy runs in IPVS mode";
-  const std::lock_guard lock(readyMutex_);
-  if (!why.empty()) {
-    notReadyBecause_ = why;
-  } else if (!notReadyBecause_.empty() && (workLeft() == 0 || converged_)) {
-    // The first list leaves much that is free but not given back.
-    if (!converged_) malloc_trim(0);
-    converged_ = true;
-    notReadyBecause_.clear();
+  if (readiness_.passEnded(left)) {
+    malloc_trim(0);  // the first list leaves much that is free but not given back
     log::info("ready", {{"endpoints", controller_.engine().counts().localEndpoints}});
-  } else if (!notReadyBecause_.empty()) {
-    notReadyBecause_ =
-        "the kernel has not converged on the first list yet: see the tables' errors in margayctl "
-        "status";
   }
-}
-
-void Daemon::report(const reconcile::PassReport& pass) {
-  metrics_.reconcileDuration("kernel", pass.took - pass.computing);
   kernel_->report(metrics_);
-  const auto counts = controller_.engine().counts();
-  metrics_.endpoints("local", counts.localEndpoints);
-  metrics_.endpoints("cluster", counts.clusterEndpoints);
-  metrics_.policies("active", counts.activePolicies);
-  metrics_.policies("all", counts.policies);
-  for (const auto& [name, state] : states_) {
-    metrics_.sourceConnected(name, state.connected);
-    metrics_.sourceResyncs(name, state.resyncs);
-    for (const auto& [kind, total] : state.events)
-      metrics_.sourceEvents(name, api::kindText(kind), total);
-  }
-  std::map<std::string, std::size_t> invalid;
-  for (const auto& kind : invalidKinds_) invalid[kind] = 0;
-  for (const auto& [name, state] : states_) {
-    for (const auto& object : state.invalid) ++invalid[std::string(api::kindText(object.kind))];
-  }
-  for (const auto& problem : controller_.problems()) {
-    if (problem.severity == controllers::EndpointProblem::Severity::Error)
-      ++invalid[std::string(api::kindText(problem.endpoint.kind))];
-  }
-  for (const auto& [kind, count] : invalid) {
-    invalidKinds_.insert(kind);
-    metrics_.invalidObjects(kind, count);
-  }
-  if (pass.changed > 0) {
-    log::info("converged", {{"changed", pass.changed},
-                            {"failed", pass.failed},
-                            {"ms", std::chrono::duration<double, std::milli>(pass.took).count()}});
-  }
-}
-
-void Daemon::post(std::function<void()> task) {
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-  }
-  loop_.poke();
-}
-
-void Daemon::runTasks() {
-  std::vector<std::function<void()>> tasks;
-  {
-    const std::lock_guard lock(mutex_);
-    tasks.swap(tasks_);
-  }
-  for (auto& task : tasks) task();
+  reporter_.report(report, controller_, states_);
 }
 
 Daemon::WaitResult Daemon::waitConverged(std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  auto waiter = std::make_shared<Waiter>();
+  auto waiter = std::make_shared<SettleWaiters::Waiter>();
   auto done = waiter->done.get_future();
-  post([this, waiter] {
-    waiter->barrier = ++lastBarrier_;
-    waiters_.push_back(waiter);
-    for (auto& source : sources_) source->relist(waiter->barrier);
+  tasks_.post([this, waiter] {
+    const auto barrier = waiters_.add(waiter);
+    for (auto& source : sources_) source->relist(barrier);
   });
   if (done.wait_until(deadline) == std::future_status::ready) return {true, {}};
-  const auto missing = ask<std::vector<std::string>>([this, waiter] {
-    std::erase(waiters_, waiter);
-    std::vector<std::string> out;
-    for (const auto& [name, state] : states_) {
-      if (!state.synced || !state.connected)
-        out.push_back("source " + name + ": " +
-                      (state.error.empty() ? "has not listed yet" : state.error));
-    }
-    for (const auto* table : kernel_->tables()) {
-      const auto status = table->status();
-      if (status.pending == 0) continue;
-      auto line = status.name + ": " + std::to_string(status.pending) + " changes are pending";
-      if (status.lastError)
-        line +=
-            "; last error: " + status.lastError->key.substr(0, status.lastError->key.find('\n')) +
-            ": " + status.lastError->error.what;
-      out.push_back(std::move(line));
-    }
-    if (!waiter->listed) out.emplace_back("a source has not listed again yet");
-    return out;
+  const auto why = ask<std::vector<std::string>>([this, waiter] {
+    waiters_.remove(waiter);
+    return missing(*waiter);
   });
-  return {false, missing.value_or(std::vector<std::string>{"margay-node is busy"})};
+  return {false, why.value_or(std::vector<std::string>{"margay-node is busy"})};
+}
+
+std::vector<std::string> Daemon::missing(const SettleWaiters::Waiter& waiter) const {
+  auto out = states_.missing();
+  for (const auto* table : kernel_->tables()) {
+    const auto status = table->status();
+    if (status.pending == 0) continue;
+    auto line = status.name + ": " + std::to_string(status.pending) + " changes are pending";
+    if (const auto& error = status.lastError)
+      line +=
+          "; last error: " + error->key.substr(0, error->key.find('\n')) + ": " + error->error.what;
+    out.push_back(std::move(line));
+  }
+  if (!waiter.listed) out.emplace_back("a source has not listed again yet");
+  return out;
 }
 
 std::string Daemon::notReadyBecause() const {
-  const std::lock_guard lock(readyMutex_);
-  return notReadyBecause_;
+  return readiness_.notReadyBecause();
 }
 
 bool Daemon::alive() const {
-  const std::lock_guard lock(aliveMutex_);
-  const auto progress = loop_.progress();
-  const auto now = clock_.now();
-  if (progress != seenProgress_ || progressAt_ == TimePoint{}) {
-    seenProgress_ = progress;
-    progressAt_ = now;
-  }
-  return now - progressAt_ < kHangs;
+  return liveness_.alive(loop_.progress(), clock_.now());
 }
 
 StatusView Daemon::statusView() const {
@@ -446,13 +280,13 @@ StatusView Daemon::statusView() const {
   view.nodeName = settings_.nodeName;
   view.notReadyBecause = notReadyBecause();
   view.backend = "iptables (legacy tables, through libiptc)";
-  view.sources = states_;
+  view.sources = states_.all();
   for (const auto* table : kernel_->tables()) view.tables.push_back(table->status());
   view.now = clock_.now();
   view.counts = controller_.engine().counts();
   view.problems = controller_.problems();
   view.skippedRoutes = controller_.skippedRoutes();
-  view.parameterProblems = parameters_.problems();
+  view.parameterProblems = parameters_.get().problems();
   view.warnings = settings_.warnings;
   if (!ruleError_.empty()) view.warnings.push_back("a rule cannot be written: " + ruleError_);
   return view;

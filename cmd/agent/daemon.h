@@ -1,13 +1,9 @@
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <functional>
-#include <future>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -15,10 +11,19 @@
 #include "api/store/mailbox.h"
 #include "cmd/agent/inspect_json.h"
 #include "cmd/agent/kernel.h"
+#include "cmd/agent/live_parameters.h"
+#include "cmd/agent/pass_plan.h"
+#include "cmd/agent/pass_report.h"
+#include "cmd/agent/readiness.h"
 #include "cmd/agent/settings.h"
+#include "cmd/agent/settle_waiters.h"
+#include "cmd/agent/source_states.h"
 #include "controllers/node/node_controller.h"
 #include "metrics/metrics.h"
+#include "reconcile/liveness.h"
 #include "reconcile/loop.h"
+#include "reconcile/relist_on_notice.h"
+#include "reconcile/tasks.h"
 
 namespace margay::agent {
 
@@ -58,71 +63,44 @@ class Daemon {
 
   [[nodiscard]] StatusView statusView() const;
   [[nodiscard]] const controllers::NodeController& controller() const { return controller_; }
-  [[nodiscard]] const api::Parameters& parameters() const { return parameters_; }
+  [[nodiscard]] const api::Parameters& parameters() const { return parameters_.get(); }
   [[nodiscard]] const reconcile::Loop& loop() const { return loop_; }
   [[nodiscard]] std::vector<TablePlan> pendingPlans() const;
 
  private:
-  struct Waiter {
-    std::uint64_t barrier = 0;
-    bool listed = false;
-    std::promise<bool> done;
-  };
-
   void compute(TimePoint now);
   void takeMail();
-  void takeParameters();
   void takeLinks();
   void takeNetworkEvents();
-  struct Echo {
-    std::uint64_t changes = 0;  // of ours, when the kernel last told of any
-    bool scheduled = false;
-  };
-  void listAgain(reconcile::Table& table, Echo& echo);
-  void runTasks();
   void take(const controllers::DesiredChange& change);
   void afterPass(const reconcile::PassReport& report);
-  void report(const reconcile::PassReport& pass);
-  void settleReadiness();
-  [[nodiscard]] bool allSynced() const;
   [[nodiscard]] std::size_t workLeft() const;
-  void post(std::function<void()> task);
+  [[nodiscard]] std::vector<std::string> missing(const SettleWaiters::Waiter& waiter) const;
   Result<void> serve();
 
   Settings settings_;
   SteadyClock clock_;
-  api::Parameters parameters_;
+  LiveParameters parameters_;
   metrics::Metrics metrics_;
   api::Mailbox mailbox_;
   std::vector<std::unique_ptr<api::Source>> sources_;
   std::unique_ptr<Kernel> kernel_;
   controllers::NodeController controller_;
   reconcile::Loop loop_;
+  reconcile::Tasks tasks_;
 
-  std::map<std::string, api::SourceState> states_;
-  std::map<std::string, api::FelixConfiguration> felixConfigurations_;
-  std::set<std::string> invalidKinds_;  // of which a gauge exists
+  SourceStates states_;
+  PassPlan plan_;
+  SettleWaiters waiters_;
+  PassReporter reporter_;
+  Readiness readiness_;
+  reconcile::RelistOnNotice routeNotices_;
+  reconcile::RelistOnNotice neighbourNotices_;
+  mutable reconcile::Liveness liveness_;
   std::string ruleError_;
   bool linksDirty_ = true;
-  Echo routeEcho_;
-  Echo neighbourEcho_;
-  bool collecting_ = false;
-  bool collectTimer_ = false;
   bool cleaning_ = false;
-  bool converged_ = false;  // at least once
-  bool moreToFlush_ = false;
-  std::optional<TimePoint> firstArrival_;
-
-  std::mutex mutex_;
-  std::vector<std::function<void()>> tasks_;
-  std::vector<std::shared_ptr<Waiter>> waiters_;
-  std::uint64_t lastBarrier_ = 0;
-
-  mutable std::mutex readyMutex_;
-  std::string notReadyBecause_ = "no source has listed yet";
-  mutable std::mutex aliveMutex_;
-  mutable std::uint64_t seenProgress_ = 0;
-  mutable TimePoint progressAt_{};
+  std::optional<TimePoint> firstArrival_;  // of what is not in the kernel yet
 
   std::unique_ptr<api::HttpServer> control_;
   std::unique_ptr<api::HttpServer> health_;
@@ -130,11 +108,7 @@ class Daemon {
 
 template <class Answer>
 std::optional<Answer> Daemon::ask(std::function<Answer()> question) {
-  auto promise = std::make_shared<std::promise<Answer>>();
-  auto answer = promise->get_future();
-  post([promise, question = std::move(question)] { promise->set_value(question()); });
-  if (answer.wait_for(std::chrono::seconds(20)) != std::future_status::ready) return std::nullopt;
-  return answer.get();
+  return tasks_.ask(std::move(question), std::chrono::seconds(20));
 }
 
 }  // namespace margay::agent

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "cmd/agent/source_states.h"
+#include "controllers/node/node_controller.h"
+#include "metrics/metrics.h"
+#include "reconcile/passes.h"
+
+namespace margay::agent {
+
+/// What a pass did, in metrics and a line of the log. The loop's thread.
+class PassReporter {
+ public:
+  explicit PassReporter(metrics::Metrics& metrics) : metrics_(metrics) {}
+  void report(const reconcile::PassReport& pass, const controllers::NodeController& controller,
+              const SourceStates& sources);
+
+ private:
+  void reportInvalid(const controllers::NodeController& controller, const SourceStates& sources);
+
+  metrics::Metrics& metrics_;
+  std::set<std::string> invalidKinds_;  // of which a gauge exists
+};
+
+}  // namespace margay::agent

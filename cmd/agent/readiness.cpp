@@ -1,0 +1,32 @@
+#include "cmd/agent/readiness.h"
+
+#include <utility>
+
+namespace margay::agent {
+
+Readiness::Readiness(std::string obstacle)
+    : obstacle_(std::move(obstacle)), why_("no source has listed yet") {}
+
+bool Readiness::passEnded(std::size_t left) {
+  const std::lock_guard lock(mutex_);
+  if (!obstacle_.empty()) {
+    why_ = obstacle_;
+    return false;
+  }
+  if (why_.empty()) return false;
+  if (left == 0) {
+    why_.clear();
+    return true;
+  }
+  why_ =
+      "the kernel has not converged on the first list yet: see the tables' errors in margayctl "
+      "status";
+  return false;
+}
+
+std::string Readiness::notReadyBecause() const {
+  const std::lock_guard lock(mutex_);
+  return why_;
+}
+
+}  // namespace margay::agent

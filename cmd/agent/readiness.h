@@ -1,0 +1,26 @@
+#pragma once
+
+#include <mutex>
+#include <string>
+
+namespace margay::agent {
+
+/// Why the node is not ready. Ready comes once, with the first pass that leaves nothing to do, and
+/// stays: later errors of the kernel are the tables' to report. Any thread.
+class Readiness {
+ public:
+  /// `obstacle`: what no pass can put right; empty if there is nothing of the kind.
+  explicit Readiness(std::string obstacle = {});
+
+  /// A pass after the sources' first list left `left` changes. True for the one that makes ready.
+  bool passEnded(std::size_t left);
+  /// Empty when the node is ready.
+  [[nodiscard]] std::string notReadyBecause() const;
+
+ private:
+  const std::string obstacle_;
+  mutable std::mutex mutex_;
+  std::string why_;
+};
+
+}  // namespace margay::agent

@@ -1,0 +1,71 @@
+#include "cmd/agent/source_states.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/log.h"
+
+namespace margay::agent {
+namespace {
+
+using Invalid = std::vector<api::InvalidObject>;
+
+Invalid without(const Invalid& all, const Invalid& others) {
+  Invalid out;
+  std::set_difference(all.begin(), all.end(), others.begin(), others.end(),
+                      std::back_inserter(out));
+  return out;
+}
+
+void logInvalid(const Invalid& before, const Invalid& now) {
+  for (const auto& object : without(now, before)) {
+    log::warn("an object cannot be used", {{"kind", object.kindName},
+                                           {"namespace", object.ns},
+                                           {"name", object.name},
+                                           {"file", object.file},
+                                           {"document", object.document},
+                                           {"field", object.field},
+                                           {"reason", object.reason}});
+  }
+  for (const auto& object : without(before, now)) {
+    log::info("an object is no longer in the way", {{"kind", object.kindName},
+                                                    {"namespace", object.ns},
+                                                    {"name", object.name},
+                                                    {"file", object.file},
+                                                    {"field", object.field}});
+  }
+}
+
+}  // namespace
+
+void SourceStates::take(std::map<std::string, api::SourceState> states) {
+  for (auto& [name, state] : states) {
+    logInvalid(states_[name].invalid, state.invalid);
+    states_[name] = std::move(state);
+  }
+}
+
+bool SourceStates::synced() const {
+  return std::all_of(states_.begin(), states_.end(),
+                     [](const auto& entry) { return entry.second.synced; });
+}
+
+Result<void> SourceStates::listable() const {
+  for (const auto& [name, state] : states_) {
+    if (!state.synced && !state.error.empty())
+      return fail(Errc::Invalid, "source " + name + ": " + state.error);
+  }
+  return {};
+}
+
+std::vector<std::string> SourceStates::missing() const {
+  std::vector<std::string> out;
+  for (const auto& [name, state] : states_) {
+    if (state.synced && state.connected) continue;
+    out.push_back("source " + name + ": " +
+                  (state.error.empty() ? "has not listed yet" : state.error));
+  }
+  return out;
+}
+
+}  // namespace margay::agent
