@@ -92,41 +92,6 @@ TEST_F(CoreState, CleanupLeavesTheKernelAsItWasFound) {
   EXPECT_EQ(kernelState(host()), before);
 }
 
-TEST_F(CoreState, ForeignRulesSetsAndRoutesStay) {
-  static_cast<void>(host().mustSh(
-      "iptables-legacy -A FORWARD -s 192.0.2.1 -j ACCEPT; iptables-legacy -A FORWARD -s 192.0.2.2 "
-      "-j DROP; iptables-legacy -N others; "
-      "iptables-legacy -A others -j RETURN; iptables-legacy -A INPUT -j others; iptables-legacy -t "
-      "nat -A POSTROUTING -s 192.0.2.3 -j MASQUERADE; "
-      "iptables-legacy -t raw -A PREROUTING -s 192.0.2.4 -j NOTRACK; ipset create others hash:net; "
-      "ipset add others 192.0.2.0/24; "
-      "ip route add 198.51.100.0/24 dev eth0; ip route add 10.65.9.0/24 via 172.30.0.9 proto 80"));
-  const auto before = kernelState(host());
-  host().start();
-  cluster().converge();
-  if (legacyBackend()) {  // ours is first and last; theirs are between
-    EXPECT_THAT(host().mustSh("iptables-legacy -S FORWARD | sed -n 2p"), HasSubstr("margay:"));
-    EXPECT_THAT(host().mustSh("iptables-legacy -S FORWARD | tail -n 1"), HasSubstr("margay:last:"));
-  }
-  static_cast<void>(
-      host().mustSh("iptables-legacy -I FORWARD 2 -s 192.0.2.5 -j ACCEPT; iptables-legacy -A "
-                    "FORWARD -s 192.0.2.6 -j ACCEPT"));
-  cluster().apply("deny2.yaml", denyAll("deny2"));
-  cluster().converge();
-  const auto rules = host().mustSh("iptables-legacy-save; ipset list -n; ip route");
-  for (const auto* theirs :
-       {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6",
-        "-A INPUT -j others", "10.65.9.0/24", "198.51.100.0/24"}) {
-    EXPECT_THAT(rules, HasSubstr(theirs));
-  }
-  static_cast<void>(
-      host().mustSh("iptables-legacy -D FORWARD -s 192.0.2.5 -j ACCEPT; iptables-legacy -D FORWARD "
-                    "-s 192.0.2.6 -j ACCEPT"));
-  host().stop();
-  EXPECT_EQ(host().agent("--cleanup 2>&1").status, 0);
-  EXPECT_EQ(kernelState(host()), before);
-}
-
 TEST_F(CoreState, SigtermLeavesTheKernelAsItIs) {
   host().start();
   cluster().converge();
