@@ -72,7 +72,8 @@ std::string kernelState(const Host& host) {
   return rulesText(host) +
          host.mustSh(
              "ipset save | sed -e 's/initval [^ ]*//' | sort; ip route; ip -6 route | sed "
-             "'s/expires [^ ]*//'; ip neigh show nud permanent; sysctl -a 2>/dev/null | grep -E "
+             "'s/expires [^ ]*//'; ip neigh show nud permanent | sort; sysctl -a 2>/dev/null | "
+             "grep -E "
              "'forward|proxy_arp|proxy_ndp|proxy_delay|rp_filter|route_localnet|accept_ra '");
 }
 

@@ -35,6 +35,14 @@ NetworkNamespace mustCreate() {
   return std::move(*made);
 }
 
+std::optional<dataplane::MacAddress> macOf(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  dataplane::MacAddress out{};
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = static_cast<std::uint8_t>(std::stoi(text.substr(i * 3, 2), nullptr, 16));
+  return out;
+}
+
 ShellResult shellIn(const NetworkNamespace& where, const std::string& command) {
   const auto entered = where.enter();
   return testing::shell(command);
@@ -169,7 +177,8 @@ void Pod::wire() {
   const auto wired = dataplane::wireWorkload({.netns = ns_.path(),
                                               .hostInterface = device_,
                                               .containerInterface = "eth0",
-                                              .addresses = addresses});
+                                              .addresses = addresses,
+                                              .containerMac = macOf(spec_.mac)});
   EXPECT_TRUE(wired) << wired.error().what;
 }
 
@@ -182,7 +191,23 @@ Address Pod::address(Family family) const {
   return {};
 }
 
+std::string Pod::endpointManifest() const {
+  std::string networks;
+  for (const auto& address : spec_.addresses)
+    networks +=
+        (networks.empty() ? "\"" : ", \"") + Prefix::host(*Address::parse(address)).str() + '"';
+  auto labels = spec_.labels;
+  labels["projectcalico.org/namespace"] = spec_.ns;
+  labels["projectcalico.org/orchestrator"] = "k8s";
+  return "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: " +
+         host_->name() + "-k8s-" + spec_.name + "-eth0, namespace: " + spec_.ns +
+         ", labels: " + flow(labels) + "}\nspec: {orchestrator: k8s, node: " + host_->name() +
+         ", pod: " + spec_.name + ", endpoint: eth0, interfaceName: " + device_ + ", mac: \"" +
+         spec_.mac + "\", ipNetworks: [" + networks + "], profiles: [kns." + spec_.ns + "]}\n";
+}
+
 std::string Pod::manifest() const {
+  if (!spec_.mac.empty()) return endpointManifest();
   std::string ips;
   for (const auto& address : spec_.addresses)
     ips += (ips.empty() ? "" : ", ") + ("{ip: \"" + address + "\"}");

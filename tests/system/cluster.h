@@ -72,6 +72,9 @@ struct PodSpec {
   std::string serviceAccount = "default";
   std::string ports;        ///< YAML of containers[0].ports, "[{name: http, containerPort: 80}]"
   std::string annotations;  ///< YAML flow mapping
+  /// "02:00:00:00:00:01": the interface has it, and the manifest is a WorkloadEndpoint which says
+  /// so, without what only a Pod has; empty: the kernel's choice, and a Pod.
+  std::string mac;
 };
 
 class Pod {
@@ -93,6 +96,7 @@ class Pod {
   void relabel(std::map<std::string, std::string> labels) { spec_.labels = std::move(labels); }
 
  private:
+  [[nodiscard]] std::string endpointManifest() const;
   Host* host_;
   PodSpec spec_;
   std::string device_;

@@ -30,9 +30,10 @@ class CoreState : public SystemTest {
     a_ = &cluster().addPod(
         *host_,
         {.name = "a", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}, .labels = {{"app", "a"}}});
-    b_ = &cluster().addPod(
-        *host_,
-        {.name = "b", .addresses = {"10.65.1.3", "fd65:0:0:1::3"}, .labels = {{"app", "b"}}});
+    b_ = &cluster().addPod(*host_, {.name = "b",
+                                    .addresses = {"10.65.1.3", "fd65:0:0:1::3"},
+                                    .labels = {{"app", "b"}},
+                                    .mac = "02:00:00:00:00:03"});
     cluster().apply("pool.yaml",
                     "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: "
                     "{cidr: 10.65.0.0/16, natOutgoing: true}\n");
@@ -132,11 +133,19 @@ TEST_F(CoreState, WhatIsWipedComesBackAndIsCounted) {
   EXPECT_TRUE(restored()) << "all rules";
   flushLocalSet(host());
   EXPECT_TRUE(restored()) << "set of local workloads";
-  std::vector<std::string> commands = {"ip route delete 10.65.1.2",
-                                       "ip -6 route delete fd65:0:0:1::3"};
+  const auto device = b().device();
+  std::vector<std::string> commands = {
+      "ip route delete 10.65.1.2", "ip -6 route delete fd65:0:0:1::3",
+      "ip route replace 10.65.1.3 dev eth0 metric 1024 proto 109",
+      "ip neigh delete 10.65.1.3 dev " + device,
+      "ip neigh replace fd65:0:0:1::3 lladdr 02:00:00:00:00:99 dev " + device + " nud permanent"};
   if (legacyBackend()) {
-    for (const auto* command : {"iptables-legacy -F", "ip6tables-legacy -t raw -F PREROUTING",
-                                "iptables-legacy -D FORWARD 1"})
+    for (const auto* command :
+         {"iptables-legacy -F", "ip6tables-legacy -t raw -F PREROUTING",
+          "iptables-legacy -D FORWARD 1", "iptables-legacy -F mgy-to-workload",
+          "iptables-legacy -A mgy-to-workload -j ACCEPT", "ip6tables-legacy -F mgy-from-workload",
+          "ipset del mgy4-local $(ipset list mgy4-local | grep '^10[.]65[.]1[.]3,')",
+          "ipset add mgy4-local 10.65.1.77,eth0"})
       commands.emplace_back(command);
   }
   for (const auto& command : commands) {
@@ -147,8 +156,23 @@ TEST_F(CoreState, WhatIsWipedComesBackAndIsCounted) {
   if (legacyBackend()) {
     EXPECT_GE(host().metric("margay_dataplane_drift_total{table=\"ipset\"}"), 1);
   }
-  EXPECT_GE(host().metric("margay_dataplane_drift_total{table=\"route\"}"), 2);
+  EXPECT_GE(host().metric("margay_dataplane_drift_total{table=\"route\"}"), 3);
+  EXPECT_GE(host().metric("margay_dataplane_drift_total{table=\"neighbour\"}"), 2);
   EXPECT_TRUE(pingReaches(a().from(), b().address(), kPatience));
+}
+
+TEST_F(CoreState, SysctlsComeBackWithTheNextWholeList) {
+  host().start();
+  cluster().converge();
+  const auto whole = kernelState(host());
+  static_cast<void>(host().mustSh("sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf." + b().device() +
+                                  ".proxy_arp=0"));
+  EXPECT_NE(kernelState(host()), whole);
+  const auto drift = [&] {
+    return host().metric("margay_dataplane_drift_total{table=\"sysctl\"}");
+  };
+  EXPECT_TRUE(eventually([&] { return drift() >= 2; }, std::chrono::seconds(45)));
+  EXPECT_TRUE(eventually([&] { return kernelState(host()) == whole; }));
 }
 
 }  // namespace

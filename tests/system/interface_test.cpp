@@ -24,10 +24,15 @@ class Interfaces : public SystemTest {
     host_->start();
     cluster().converge();
     whole_ = kernelState(*host_);
+    EXPECT_THAT(whole_,
+                ContainsRegex("10.65.1.3 dev [a-z0-9]+ lladdr 02:00:00:00:00:03 PERMANENT"));
+    EXPECT_THAT(whole_,
+                ContainsRegex("fd65:0:0:1::3 dev [a-z0-9]+ lladdr 02:00:00:00:00:03 PERMANENT"));
   }
   Pod& pod(const std::string& name, const std::string& number) {
-    return cluster().addPod(
-        *host_, {.name = name, .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number}});
+    return cluster().addPod(*host_, {.name = name,
+                                     .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number},
+                                     .mac = "02:00:00:00:00:0" + number});
   }
   /// Packets of both families pass, in both directions, and the kernel has what it had at first.
   void expectWhole() {
