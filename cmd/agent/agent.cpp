@@ -34,9 +34,11 @@ bool ipvsModeInUse(const dataplane::LinkMap& links) {
   return links.contains("kube-ipvs0");
 }
 
-Json summaryJson(const reconcile::OnceSummary& summary) {
-  Json out = {
-      {"converged", summary.converged}, {"passes", summary.passes}, {"tables", Json::array()}};
+Json summaryJson(const reconcile::OnceSummary& summary, std::uint64_t ruleCommits) {
+  Json out = {{"converged", summary.converged},
+              {"passes", summary.passes},
+              {"ruleCommits", ruleCommits},
+              {"tables", Json::array()}};
   for (const auto& table : summary.tables) {
     Json entry = {{"name", table.table},
                   {"add", table.changes.add},
@@ -82,7 +84,7 @@ class AgentImpl final : public Agent {
   Result<void> runOnce(std::ostream& out) {
     if (auto listed = daemon_.listOnce(); !listed) return listed;
     const auto summary = daemon_.converge();
-    out << summaryJson(summary).dump(2) << '\n';
+    out << summaryJson(summary, daemon_.ruleCommits()).dump(2) << '\n';
     if (summary.converged) return {};
     return fail(Errc::Transient,
                 "not everything is in the kernel: see \"error\" and \"pending\" in the summary");
@@ -96,7 +98,7 @@ class AgentImpl final : public Agent {
 
   Result<void> cleanup(std::ostream& out) {
     const auto summary = daemon_.cleanUp();
-    out << summaryJson(summary).dump(2) << '\n';
+    out << summaryJson(summary, daemon_.ruleCommits()).dump(2) << '\n';
     if (summary.converged) return {};
     return fail(Errc::Transient,
                 "not everything could be removed: see \"error\" and \"pending\" in the summary");

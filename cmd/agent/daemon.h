@@ -43,6 +43,8 @@ class Daemon {
   /// Looks at the kernel and changes nothing.
   std::vector<TablePlan> plan();
   reconcile::OnceSummary cleanUp();
+  /// How often rules were written since the start. The loop's thread only.
+  [[nodiscard]] std::uint64_t ruleCommits() const { return kernel_->ruleCommits(); }
 
   /// Any thread: runs `question` on the loop's thread between two passes and returns its answer. No
   /// value if the loop has ended or does not come to it in time.

@@ -144,6 +144,12 @@ Result<void> Kernel::apply(const controllers::DesiredChange& change) {
   return {};
 }
 
+std::uint64_t Kernel::ruleCommits() const {
+  std::uint64_t sum = 0;
+  for (const auto& table : rules_) sum += table->commits();
+  return sum;
+}
+
 void Kernel::report(metrics::Metrics& metrics) {
   std::size_t desiredRules = 0;
   std::size_t observedRules = 0;
