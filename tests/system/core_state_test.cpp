@@ -49,23 +49,48 @@ class CoreState : public SystemTest {
   Pod* b_ = nullptr;
 };
 
-std::uint64_t changesIn(const std::string& summary) {
-  std::uint64_t count = 0;
-  const auto json = nlohmann::json::parse(summary.substr(summary.find('{')), nullptr, false);
+/// What a run with --once changed, from its summary.
+struct Changes {
+  std::uint64_t objects = 0;
+  std::uint64_t commits = 0;
+};
+Changes changesIn(const std::string& summary) {
+  Changes out;
+  const auto json = nlohmann::json::parse(summary, nullptr, false);
+  EXPECT_TRUE(json.value("converged", false)) << summary;
+  out.commits = json["ruleCommits"].get<std::uint64_t>();
   for (const auto& table : json["tables"]) {
-    for (const auto* op : {"add", "replace", "remove"}) count += table[op].get<std::uint64_t>();
+    for (const auto* op : {"add", "replace", "remove"})
+      out.objects += table[op].get<std::uint64_t>();
   }
-  return count;
+  return out;
 }
 
 TEST_F(CoreState, ASecondOnceChangesNothing) {
+  cluster().apply("pool6.yaml",
+                  "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool6}\nspec: "
+                  "{cidr: \"fd65::/32\", natOutgoing: true}\n");
+  cluster().apply(
+      "many.yaml",
+      "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: 1}\n---\n"
+      "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: t.p}\nspec: "
+      "{tier: t, selector: all(), types: [Ingress, Egress], ingress: [{action: Log}, {action: "
+      "Deny, source: {nets: [192.0.2.0/24]}}, {action: Pass}], egress: [{action: "
+      "Allow, protocol: TCP, destination: {selector: app == 'b', ports: [80, \"8000:8100\"]}}, "
+      "{action: Pass}]}\n---\n"
+      "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: s, labels: {app: "
+      "b}}\nspec: {nets: [198.51.100.0/24, \"fd00:3::/64\"]}\n");
   const auto first = host().agent("--once 2>/dev/null");
   ASSERT_EQ(first.status, 0) << first.output;
-  EXPECT_GT(changesIn(first.output), 20U);
+  EXPECT_GT(changesIn(first.output).objects, 30U);
+  EXPECT_GE(changesIn(first.output).commits, 2U);
   const auto after = kernelState(host());
+  EXPECT_THAT(after, HasSubstr("198.51.100.0/24"));
+  EXPECT_THAT(after, HasSubstr("fd65::/32"));
   const auto second = host().agent("--once 2>/dev/null");
   EXPECT_EQ(second.status, 0);
-  EXPECT_EQ(changesIn(second.output), 0U) << second.output;
+  EXPECT_EQ(changesIn(second.output).objects, 0U) << second.output;
+  EXPECT_EQ(changesIn(second.output).commits, 0U) << second.output;
   EXPECT_EQ(kernelState(host()), after);
 }
 
@@ -104,16 +129,50 @@ TEST_F(CoreState, SigtermLeavesTheKernelAsItIs) {
   EXPECT_TRUE(pingReaches(a().from(), b().address(), kPatience));
 }
 
-TEST_F(CoreState, APodThatJoinsAGroupCommitsNoRules) {
+TEST_F(CoreState, APodThatJoinsAGroupCommitsNoRulesAndCostsTheSameAmongManyRules) {
   host().start();
-  cluster().converge();
+  const auto changes = [&] {
+    std::map<std::string, double> out;
+    for (const auto& [series, value] : host().metrics())
+      if (series.starts_with("margay_dataplane_changes_total{") && value > 0) out[series] = value;
+    return out;
+  };
+  std::vector<std::map<std::string, double>> joins;
+  for (const int extra : {0, 10, 1000}) {
+    std::string policies;
+    for (int n = 0; n < extra; ++n) {
+      const auto number = std::to_string(n);
+      policies += "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: extra-" +
+                  number +
+                  ", namespace: default}\nspec: {podSelector: {matchLabels: {app: b}}, ingress: "
+                  "[{ports: [{port: " +
+                  std::to_string(1000 + n) + "}], from: [{podSelector: {matchLabels: {role: r" +
+                  std::to_string(n % 50) + "}}}]}]}\n---\n";
+    }
+    cluster().apply("extra.yaml", policies);
+    cluster().converge();
+    ASSERT_EQ(host().metric("margay_policies{scope=\"active\"}"), 1 + extra);
+    const auto before = changes();
+    const auto commits = ruleCommits(host());
+    ASSERT_GT(commits, 0);
+    auto& c = cluster().addPod(
+        host(),
+        {.name = "c", .addresses = {"10.65.1.4", "fd65:0:0:1::4"}, .labels = {{"app", "a"}}});
+    cluster().converge();
+    EXPECT_FALSE(pingReaches(b().from(), c.address(), kNoAnswer)) << "deny selects it";
+    EXPECT_EQ(ruleCommits(host()), commits) << extra << " other policies";
+    auto join = changes();
+    for (const auto& [series, value] : before) join[series] -= value;
+    std::erase_if(join, [](const auto& entry) { return entry.second == 0; });
+    EXPECT_FALSE(join.empty());
+    joins.push_back(join);
+    cluster().removePod(c);
+    cluster().converge();
+    EXPECT_EQ(ruleCommits(host()), commits) << "leaving, with " << extra << " other policies";
+  }
+  EXPECT_EQ(joins[1], joins[0]);
+  EXPECT_EQ(joins[2], joins[0]);
   const auto before = ruleCommits(host());
-  ASSERT_GT(before, 0);
-  auto& c = cluster().addPod(
-      host(), {.name = "c", .addresses = {"10.65.1.4", "fd65:0:0:1::4"}, .labels = {{"app", "a"}}});
-  cluster().converge();
-  EXPECT_TRUE(pingReaches(c.from(), b().address(), kPatience));
-  EXPECT_EQ(ruleCommits(host()), before);
   cluster().apply("lock-b.yaml",
                   "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: lock-b, "
                   "namespace: default}\n"
