@@ -135,9 +135,9 @@ bool isCalicoApiVersion(std::string_view apiVersion) {
   return apiVersion == "projectcalico.org/v3" || apiVersion == "crd.projectcalico.org/v1";
 }
 
-Decoded decodeCalico(const nlohmann::json& document) {
+Decoded decodeCalico(const nlohmann::json& document, UnknownFields unknown) {
   Decoded decoded;
-  const JsonReader root(document, decoded.errors, UnknownFields::Errors);
+  const JsonReader root(document, decoded.errors, unknown);
   if (!document.is_object()) return decoded;
   root.onlyFields({"apiVersion", "kind", "metadata", "spec", "status"});
   const std::string apiVersion = root.stringOr("apiVersion", "");

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "api/codec/decoded.h"
+#include "api/codec/json_reader.h"
 
 namespace margay::api {
 
@@ -15,6 +16,9 @@ namespace margay::api {
 /// reported, not only the first. Fields that the kind does not have are errors. Staged policies,
 /// host endpoints and kinds for other parts of Calico are valid, have no value, and say so in a
 /// warning. Never throws; any thread; O(document).
-[[nodiscard]] Decoded decodeCalico(const nlohmann::json& document);
+/// With `UnknownFields::Ignored`, as is right for what other programs have stored, fields that the
+/// kind does not have are none.
+[[nodiscard]] Decoded decodeCalico(const nlohmann::json& document,
+                                   UnknownFields unknown = UnknownFields::Errors);
 
 }  // namespace margay::api

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "api/etcd/answer_reader.h"
+#include "api/etcd/etcd_options.h"
+#include "api/http/http_client.h"
+#include "base/result.h"
+
+namespace margay::api {
+
+/// One step of a transaction, on a key or, for a range, every key that starts with it.
+struct EtcdWrite {
+  std::string key;
+  std::optional<std::string> value;  ///< none: delete
+  std::int64_t lease = 0;            ///< the key goes with it
+};
+
+/// What a transaction asks before it writes. Revision 0: the key does not exist.
+struct EtcdCondition {
+  std::string key;
+  std::int64_t modRevision = 0;
+};
+
+/// A watch on the keys with a prefix. One thread. The destructor ends it.
+class EtcdWatch {
+ public:
+  enum class Heard : std::uint8_t { Something, Nothing };
+  virtual ~EtcdWatch() = default;
+  /// Waits for news, which go to the callback in the order of their revisions. `Errc::Stale`: what
+  /// came next has been compacted, list again. `Errc::Transient`: the watch is over, open another
+  /// one from `revision() + 1`.
+  virtual Result<Heard> next(const AnswerReader::OnEvent& onEvent,
+                             std::chrono::milliseconds timeout, const std::stop_token& stop) = 0;
+  /// Everything up to here has been given.
+  [[nodiscard]] virtual std::int64_t revision() const = 0;
+  /// The newest revision that the server has named on this watch.
+  [[nodiscard]] virtual std::int64_t heardOf() const = 0;
+};
+
+/// etcd v3 over its JSON gateway. Reads go to the next endpoint when one does not answer; writes go
+/// once to the endpoint that last answered, since a write whose answer is lost may have been done.
+/// Errors: `Errc::Transient` (away, no leader, out of space), `Errc::Invalid` (certificate, user,
+/// permission: names which), `Errc::Stale` (compacted, or a condition that does not hold),
+/// `Errc::Interrupted`. Any thread.
+class EtcdClient {
+ public:
+  using MakeClient = std::function<Result<std::unique_ptr<HttpClient>>(HttpClientOptions options)>;
+  static Result<std::unique_ptr<EtcdClient>> make(EtcdOptions options,
+                                                  const MakeClient& makeClient = makeHttpClient);
+  ~EtcdClient();
+  EtcdClient(const EtcdClient&) = delete;
+  EtcdClient& operator=(const EtcdClient&) = delete;
+
+  struct Listed {
+    std::int64_t revision = 0;  ///< the one that everything was read at
+    std::uint64_t clusterId = 0;
+  };
+  /// Every key with the prefix in the order of keys, all at one revision, in pages; memory is that
+  /// of a page. After an endpoint is lost it goes on at the next one behind the last key.
+  Result<Listed> list(const std::string& prefix, const std::function<void(EtcdKeyValue&)>& onKey,
+                      const std::stop_token& stop);
+  Result<std::optional<EtcdKeyValue>> get(const std::string& key, const std::stop_token& stop = {});
+  /// The current revision, agreed on by a majority, of the endpoint in use; no other is tried.
+  Result<std::int64_t> currentRevision(const std::stop_token& stop);
+
+  /// Watches from `revision` on, at the endpoint in use or the next one that answers.
+  Result<std::unique_ptr<EtcdWatch>> watch(const std::string& prefix, std::int64_t revision,
+                                           const std::stop_token& stop);
+  /// The endpoint in use is no good: the next call begins with another one.
+  void leaveEndpoint();
+  [[nodiscard]] const std::string& endpoint() const;
+  [[nodiscard]] std::size_t endpointCount() const { return endpoints_.size(); }
+
+  /// All writes or none; the revision after them. `Errc::Stale` if a condition does not hold.
+  Result<std::int64_t> write(const std::vector<EtcdCondition>& conditions,
+                             const std::vector<EtcdWrite>& writes,
+                             const std::stop_token& stop = {});
+  /// A lease that ends `ttl` after its last keep-alive, and its id.
+  Result<std::int64_t> grantLease(std::chrono::seconds ttl, const std::stop_token& stop = {});
+  /// NotFound when it has ended.
+  Result<void> keepLease(std::int64_t lease, const std::stop_token& stop = {});
+  Result<void> revokeLease(std::int64_t lease, const std::stop_token& stop = {});
+
+ private:
+  struct Endpoint {
+    std::string url;
+    std::unique_ptr<HttpClient> http;
+  };
+  enum class Retry : std::uint8_t { OtherEndpoints, Never };
+
+  explicit EtcdClient(EtcdOptions options) : options_(std::move(options)) {}
+  [[nodiscard]] HttpCall callOf(const std::string& path, const std::string& body) const;
+  /// One request at one endpoint; keys go to `onEvent`.
+  Result<EtcdAnswer> callAt(std::size_t endpoint, const HttpCall& call,
+                            const AnswerReader::OnEvent& onEvent, const std::stop_token& stop);
+  Result<EtcdAnswer> call(const std::string& path, const std::string& body, Retry retry,
+                          const AnswerReader::OnEvent& onEvent, const std::stop_token& stop);
+  Result<std::string> token(std::size_t endpoint, Token use, const std::stop_token& stop);
+  [[nodiscard]] Error errorOf(const EtcdAnswer& answer, int status);
+
+  const EtcdOptions options_;
+  std::vector<Endpoint> endpoints_;
+  std::atomic<std::size_t> current_{0};
+  std::mutex mutex_;
+  std::string token_;  // guarded by mutex_
+};
+
+}  // namespace margay::api

@@ -1,0 +1,66 @@
+#include "api/etcd/etcd_options.h"
+
+#include <initializer_list>
+#include <sstream>
+
+namespace margay::api {
+namespace {
+
+using Environment = std::map<std::string, std::string>;
+
+/// The first that is set.
+std::string valueOf(const Environment& environment, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const auto found = environment.find(name);
+    if (found != environment.end() && !found->second.empty()) return found->second;
+  }
+  return {};
+}
+
+std::string trimmed(const std::string& text) {
+  const auto first = text.find_first_not_of(" \t\n");
+  if (first == std::string::npos) return {};
+  std::string out = text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
+  while (out.back() == '/') out.pop_back();
+  return out;
+}
+
+}  // namespace
+
+Result<EtcdOptions> etcdOptions(const Environment& environment) {
+  EtcdOptions out;
+  std::string endpoints = valueOf(environment, {"FELIX_ETCDENDPOINTS", "ETCD_ENDPOINTS"});
+  if (endpoints.empty()) {
+    if (!valueOf(environment, {"ETCD_DISCOVERY_SRV"}).empty())
+      return fail(Errc::Unsupported,
+                  "ETCD_DISCOVERY_SRV is not supported: set ETCD_ENDPOINTS to the servers' URLs");
+    endpoints = "http://127.0.0.1:2379";
+  }
+  std::istringstream list(endpoints);
+  for (std::string one; std::getline(list, one, ',');) {
+    one = trimmed(one);
+    if (one.empty()) continue;
+    if (one.rfind("http://", 0) != 0 && one.rfind("https://", 0) != 0)
+      return fail(Errc::Invalid, "ETCD_ENDPOINTS: '" + one +
+                                     "' is no URL; write http://ADDRESS:PORT or "
+                                     "https://ADDRESS:PORT, with commas between them");
+    out.endpoints.push_back(std::move(one));
+  }
+  if (out.endpoints.empty())
+    return fail(Errc::Invalid, "ETCD_ENDPOINTS has no URL in it; for example http://10.0.0.1:2379");
+  out.tls.ca.file = valueOf(environment, {"FELIX_ETCDCAFILE", "ETCD_CA_CERT_FILE"});
+  out.tls.certificate.file = valueOf(environment, {"FELIX_ETCDCERTFILE", "ETCD_CERT_FILE"});
+  out.tls.key.file = valueOf(environment, {"FELIX_ETCDKEYFILE", "ETCD_KEY_FILE"});
+  out.tls.ca.text = valueOf(environment, {"ETCD_CA_CERT"});
+  out.tls.certificate.text = valueOf(environment, {"ETCD_CERT"});
+  out.tls.key.text = valueOf(environment, {"ETCD_KEY"});
+  out.username = valueOf(environment, {"ETCD_USERNAME"});
+  out.password = valueOf(environment, {"ETCD_PASSWORD"});
+  if (out.username.empty() != out.password.empty())
+    return fail(Errc::Invalid, out.username.empty()
+                                   ? "ETCD_PASSWORD is set without ETCD_USERNAME: set both"
+                                   : "ETCD_USERNAME is set without ETCD_PASSWORD: set both");
+  return out;
+}
+
+}  // namespace margay::api

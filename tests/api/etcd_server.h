@@ -1,0 +1,76 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/etcd/etcd_client.h"
+#include "api/etcd/etcd_options.h"
+
+namespace margay::api::test {
+
+enum class Tls { Off, On };
+
+/// Debian's etcd, as a child on loopback, with its data in a temporary directory of its own.
+class EtcdServer {
+ public:
+  ~EtcdServer();
+  EtcdServer(const EtcdServer&) = delete;
+  EtcdServer& operator=(const EtcdServer&) = delete;
+
+  /// `size` members that know each other, started. Empty if there is no etcd to run.
+  static std::vector<std::unique_ptr<EtcdServer>> cluster(int size, Tls tls = Tls::Off,
+                                                          const std::string& certificates = {});
+  static std::unique_ptr<EtcdServer> alone(Tls tls = Tls::Off,
+                                           const std::string& certificates = {});
+
+  /// Starts it (again) and waits until it answers; with `Wait::No` only starts it.
+  enum class Wait { Yes, No };
+  void start(Wait wait = Wait::Yes);
+  void kill();
+  void freeze();
+  void thaw();
+  [[nodiscard]] const std::string& url() const { return clientUrl_; }
+
+ private:
+  explicit EtcdServer(std::string name);
+
+  std::string name_;
+  std::string directory_;
+  std::string clientUrl_;
+  std::string peerUrl_;
+  std::string members_;
+  std::string certificates_;
+  pid_t child_ = -1;
+};
+
+/// Makes ca.pem, server.pem, client.pem with their keys, and other-ca.pem, in a temporary
+/// directory.
+class Certificates {
+ public:
+  Certificates();
+  ~Certificates();
+  Certificates(const Certificates&) = delete;
+  Certificates& operator=(const Certificates&) = delete;
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] TlsOptions tls() const;
+
+ private:
+  std::string directory_;
+};
+
+/// A port of loopback that was free a moment ago.
+[[nodiscard]] int freePort();
+
+/// Options that notice trouble fast.
+[[nodiscard]] EtcdOptions quickOptions(const std::vector<std::string>& endpoints);
+
+/// POST to etcd's gateway, for what EtcdClient has no call for.
+std::string post(const std::string& url, const std::string& path, const std::string& body,
+                 const TlsOptions& tls = {});
+
+}  // namespace margay::api::test

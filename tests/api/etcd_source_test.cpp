@@ -1,0 +1,340 @@
+#include "api/etcd/etcd_source.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <functional>
+#include <map>
+
+#include "api/etcd/stored_object.h"
+#include "tests/api/etcd_server.h"
+
+namespace margay::api {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::EtcdServer;
+using test::post;
+using test::quickOptions;
+using ::testing::HasSubstr;
+using Clock = std::chrono::steady_clock;
+
+#define NEEDS_ETCD(server) \
+  if (!(server)) GTEST_SKIP() << "/usr/bin/etcd is not there (Debian's etcd-server)"
+
+/// What the loop would see: the newest value of each key.
+class Reader {
+ public:
+  explicit Reader(Mailbox& mailbox) : mailbox_(mailbox) {}
+
+  /// Takes mail until it is as wanted.
+  bool until(const std::function<bool()>& wanted, milliseconds limit = seconds(30)) {
+    const auto deadline = Clock::now() + limit;
+    for (;;) {
+      take();
+      if (wanted()) return true;
+      const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+      if (left.count() <= 0) return false;
+      pollfd entry{mailbox_.fd(), POLLIN, 0};
+      ::poll(&entry, 1, static_cast<int>(left.count()));
+    }
+  }
+  bool untilSynced() {
+    return until([this] { return state().synced && state().connected; });
+  }
+  bool untilConnected(bool connected, milliseconds limit = seconds(30)) {
+    return until([=, this] { return state().connected == connected; }, limit);
+  }
+  bool untilHas(const std::string& key, milliseconds limit = seconds(30)) {
+    return until([&] { return has(key); }, limit);
+  }
+  bool untilGone(const std::string& key, milliseconds limit = seconds(30)) {
+    return until([&] { return !has(key); }, limit);
+  }
+  [[nodiscard]] bool has(const std::string& key) const { return objects_.contains(key); }
+  [[nodiscard]] std::size_t size() const { return objects_.size(); }
+  [[nodiscard]] const SourceState& state() const { return state_; }
+  [[nodiscard]] std::size_t updates() const { return updates_; }
+  [[nodiscard]] bool everDisconnected() const { return everDisconnected_; }
+  [[nodiscard]] const std::vector<std::uint64_t>& barriers() const { return barriers_; }
+  void forget() {
+    updates_ = 0;
+    everDisconnected_ = false;
+  }
+
+ private:
+  void take() {
+    auto batch = mailbox_.take();
+    for (auto& [name, state] : batch.states) {
+      state_ = state;
+      everDisconnected_ = everDisconnected_ || !state.connected;
+    }
+    for (auto& update : batch.updates) {
+      ++updates_;
+      if (update.value)
+        objects_.insert_or_assign(update.key.str(), *update.value);
+      else
+        objects_.erase(update.key.str());
+    }
+    barriers_.insert(barriers_.end(), batch.barriers.begin(), batch.barriers.end());
+  }
+
+  Mailbox& mailbox_;
+  SourceState state_;
+  std::map<std::string, Value> objects_;
+  std::size_t updates_ = 0;
+  bool everDisconnected_ = false;
+  std::vector<std::uint64_t> barriers_;
+};
+
+std::unique_ptr<EtcdClient> clientOf(const EtcdOptions& options) {
+  auto made = EtcdClient::make(options);
+  EXPECT_TRUE(made) << made.error().what;
+  return std::move(*made);
+}
+
+EtcdWrite profile(const std::string& name) {
+  return {.key = storedKeyOf(*storedKindNamed("Profile"), "", name),
+          .value = R"({"kind":"Profile","apiVersion":"projectcalico.org/v3","metadata":{"name":")" +
+                   name + R"(","uid":"4a0b"},"spec":{"ingress":[{"action":"Allow"}]}})"};
+}
+EtcdWrite without(const std::string& name) {
+  return {.key = profile(name).key, .value = std::nullopt};
+}
+
+/// Notices trouble in a fraction of the time that the defaults take.
+EtcdSourceOptions quickSource() {
+  EtcdSourceOptions out;
+  out.idleCheck = milliseconds(300);
+  out.lastRetry = milliseconds(500);
+  return out;
+}
+
+/// A source on some endpoints, and a client for the test's own writes.
+struct Following {
+  explicit Following(const EtcdOptions& options)
+      : writer(clientOf(options)), source(clientOf(options), mailbox, quickSource()) {}
+  ~Following() { source.stop(); }
+  Following(const Following&) = delete;
+  Following& operator=(const Following&) = delete;
+
+  void write(const EtcdWrite& what) {
+    // An endpoint may be gone, and a leader be being chosen.
+    Result<std::int64_t> written = fail(Errc::Transient, "not tried");
+    for (int i = 0; i < 20 && !written; ++i) written = writer->write({}, {what});
+    EXPECT_TRUE(written) << written.error().what;
+  }
+
+  Mailbox mailbox;
+  Reader reader{mailbox};
+  std::unique_ptr<EtcdClient> writer;
+  EtcdSource source;
+};
+
+void compact(const std::string& url, std::int64_t revision) {
+  post(url, "/v3/kv/compaction", R"({"revision":")" + std::to_string(revision) + R"("})");
+}
+
+TEST(EtcdSource, ListsAndThenFollows) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.write(profile("a"));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  EXPECT_TRUE(etcd.reader.has("Profile a"));
+  etcd.write(profile("b"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile b"));
+  etcd.write(without("a"));
+  EXPECT_TRUE(etcd.reader.untilGone("Profile a"));
+  EXPECT_EQ(etcd.reader.state().resyncs, 1U);
+}
+
+TEST(EtcdSource, ReadsMoreThanAPageAtOneRevision) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  for (int batch = 0; batch < 25; ++batch) {
+    std::vector<EtcdWrite> writes;
+    for (int i = 0; i < 100; ++i) writes.push_back(profile("p" + std::to_string(batch * 100 + i)));
+    ASSERT_TRUE(etcd.writer->write({}, writes));
+  }
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  EXPECT_EQ(etcd.reader.size(), 2500U);
+}
+
+TEST(EtcdSource, NamesValuesThatCannotBeUsedAndTakesTheRest) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.write(profile("good"));
+  etcd.write({.key = profile("bad").key, .value = "not json"});
+  auto elsewhere = profile("good");
+  elsewhere.key = storedKeyOf(*storedKindNamed("Tier"), "", "good");
+  etcd.write(elsewhere);
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  EXPECT_EQ(etcd.reader.size(), 1U);
+  ASSERT_EQ(etcd.reader.state().invalid.size(), 2U);
+  EXPECT_EQ(etcd.reader.state().invalid[0].name, "bad");
+  EXPECT_EQ(etcd.reader.state().invalid[1].kindName, "Tier");
+  etcd.write(profile("bad"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile bad"));
+  EXPECT_EQ(etcd.reader.state().invalid.size(), 1U);
+}
+
+TEST(EtcdSource, AnswersABarrierWithWhatWasWrittenBefore) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  etcd.write(profile("a"));
+  etcd.source.relist(7);
+  ASSERT_TRUE(etcd.reader.until([&] { return !etcd.reader.barriers().empty(); }));
+  EXPECT_TRUE(etcd.reader.has("Profile a"));
+  EXPECT_FALSE(etcd.reader.everDisconnected() && etcd.reader.state().resyncs > 2);
+}
+
+TEST(EtcdSource, WaitsForAServerThatIsNotThereYet) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.write(profile("a"));
+  server->kill();
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.until([&] { return !etcd.reader.state().error.empty(); }));
+  EXPECT_FALSE(etcd.reader.state().synced);
+  EXPECT_THAT(etcd.reader.state().error, HasSubstr(server->url()));
+  server->start();
+  EXPECT_TRUE(etcd.reader.untilHas("Profile a", seconds(5)));
+}
+
+TEST(EtcdSource, KeepsEverythingWhileTheServerIsKilledAndFollowsItsReturn) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.write(profile("a"));
+  etcd.write(profile("b"));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  etcd.reader.forget();
+  server->kill();
+  ASSERT_TRUE(etcd.reader.untilConnected(false));
+  EXPECT_TRUE(etcd.reader.state().synced);
+  server->start();
+  etcd.write(profile("c"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile c", seconds(5)));
+  EXPECT_TRUE(etcd.reader.state().connected);
+  EXPECT_EQ(etcd.reader.updates(), 1U);
+}
+
+TEST(EtcdSource, ListsAgainWhenWhatItMissedIsCompacted) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.write(profile("stays"));
+  etcd.write(profile("goes"));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  etcd.reader.forget();
+  // Frozen, it hears nothing; what is written before it reads again is compacted at once.
+  server->kill();
+  ASSERT_TRUE(etcd.reader.untilConnected(false));
+  etcd.source.stop();
+  server->start();
+  etcd.write(without("goes"));
+  etcd.write(profile("comes"));
+  etcd.write(profile("filler"));
+  compact(server->url(), *etcd.writer->currentRevision({}));
+  etcd.source.start();
+  EXPECT_TRUE(etcd.reader.untilHas("Profile comes", seconds(5)));
+  EXPECT_TRUE(etcd.reader.untilGone("Profile goes", seconds(5)));
+  EXPECT_TRUE(etcd.reader.has("Profile stays"));
+}
+
+TEST(EtcdSource, FollowsThroughACompactionWhileItWatches) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  for (int i = 0; i < 5; ++i) {
+    etcd.write(profile("p" + std::to_string(i)));
+    compact(server->url(), *etcd.writer->currentRevision({}));
+  }
+  EXPECT_TRUE(etcd.reader.untilHas("Profile p4"));
+  EXPECT_EQ(etcd.reader.size(), 5U);
+  EXPECT_EQ(etcd.reader.state().resyncs, 1U);
+}
+
+TEST(EtcdSource, NoticesAServerThatHangsAndFollowsItsReturn) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  etcd.write(profile("a"));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  server->freeze();
+  EXPECT_TRUE(etcd.reader.untilConnected(false, seconds(15)));
+  EXPECT_TRUE(etcd.reader.has("Profile a"));
+  server->thaw();
+  etcd.write(profile("b"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile b", seconds(5)));
+}
+
+TEST(EtcdSource, GoesOnAtAnotherMemberWhenTheLeaderIsKilled) {
+  auto members = EtcdServer::cluster(3);
+  NEEDS_ETCD(!members.empty());
+  std::vector<std::string> urls;
+  for (const auto& member : members) urls.push_back(member->url());
+  Following etcd(quickOptions(urls));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  // Whoever leads, each is killed once.
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    members[i]->kill();
+    etcd.write(profile("p" + std::to_string(i)));
+    EXPECT_TRUE(etcd.reader.untilHas("Profile p" + std::to_string(i), seconds(10))) << i;
+    members[i]->start();
+  }
+  EXPECT_EQ(etcd.reader.size(), 3U);
+}
+
+TEST(EtcdSource, LeavesAMemberThatHangs) {
+  auto members = EtcdServer::cluster(3);
+  NEEDS_ETCD(!members.empty());
+  std::vector<std::string> urls;
+  for (const auto& member : members) urls.push_back(member->url());
+  Following etcd(quickOptions(urls));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  members[0]->freeze();  // the one in use
+  Following others(quickOptions({urls[1], urls[2]}));
+  others.write(profile("a"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile a", seconds(15)));
+  members[0]->thaw();
+}
+
+TEST(EtcdSource, LeavesAMemberThatHasLostTheOthers) {
+  auto members = EtcdServer::cluster(3);
+  NEEDS_ETCD(!members.empty());
+  std::vector<std::string> urls;
+  for (const auto& member : members) urls.push_back(member->url());
+  Following etcd(quickOptions(urls));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  members[1]->kill();
+  members[2]->kill();
+  EXPECT_TRUE(etcd.reader.untilConnected(false, seconds(15)));
+  members[1]->start();
+  members[2]->start();
+  etcd.write(profile("a"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile a", seconds(10)));
+}
+
+}  // namespace
+}  // namespace margay::api
