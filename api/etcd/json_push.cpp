@@ -47,7 +47,7 @@ Result<void> JsonPush::feed(std::string_view piece) {
           endWord();
         if (text_.size() > 64) return noJson("a number has no end");
         break;
-      case State::Value:
+      case State::Any:
       case State::Key:
         done = structural(piece[at++]);
         break;
@@ -65,10 +65,10 @@ Result<void> JsonPush::structural(char c) {
     case '\r':
       return {};
     case ':':
-      state_ = State::Value;
+      state_ = State::Any;
       return {};
     case ',':
-      state_ = arrays_.empty() || arrays_.back() ? State::Value : State::Key;
+      state_ = arrays_.empty() || arrays_.back() ? State::Any : State::Key;
       return {};
     case '"':
       isKey_ = state_ == State::Key;
@@ -80,7 +80,7 @@ Result<void> JsonPush::structural(char c) {
       if (arrays_.size() == kMaxDepth) return noJson("it nests too deep");
       arrays_.push_back(c == '[');
       events_.begin(c == '[');
-      state_ = c == '[' ? State::Value : State::Key;
+      state_ = c == '[' ? State::Any : State::Key;
       return {};
     case '}':
     case ']':
@@ -97,7 +97,7 @@ Result<void> JsonPush::close(bool array) {
   if (arrays_.empty() || arrays_.back() != array) return noJson("a bracket closes nothing");
   arrays_.pop_back();
   events_.end();
-  state_ = arrays_.empty() || arrays_.back() ? State::Value : State::Key;
+  state_ = arrays_.empty() || arrays_.back() ? State::Any : State::Key;
   return {};
 }
 
@@ -172,7 +172,7 @@ void JsonPush::appendCodePoint(std::uint32_t code) {
 }
 
 void JsonPush::endText() {
-  state_ = State::Value;
+  state_ = State::Any;
   if (isKey_)
     events_.key(text_);
   else
@@ -180,7 +180,7 @@ void JsonPush::endText() {
 }
 
 void JsonPush::endWord() {
-  state_ = State::Value;
+  state_ = State::Any;
   events_.scalar(text_);
 }
 

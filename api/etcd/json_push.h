@@ -32,7 +32,7 @@ class JsonPush {
   Result<void> feed(std::string_view piece);
 
  private:
-  enum class State : std::uint8_t { Value, Key, Text, Escape, Unicode, Word };
+  enum class State : std::uint8_t { Any, Key, Text, Escape, Unicode, Word };
 
   Result<void> structural(char c);
   Result<void> escape(char c);
@@ -43,7 +43,7 @@ class JsonPush {
   Result<void> close(bool array);
 
   JsonEvents& events_;
-  State state_ = State::Value;
+  State state_ = State::Any;
   std::vector<bool> arrays_;  // what is open
   bool isKey_ = false;        // of the string that is being read
   std::string text_;

@@ -9,12 +9,12 @@
 #include <future>
 #include <nlohmann/json.hpp>
 
-#include "api/file/file_source.h"
 #include "api/server/http.h"
 #include "base/log.h"
 #include "cmd/agent/control.h"
 #include "cmd/agent/daemon.h"
 #include "cmd/agent/node_options.h"
+#include "cmd/agent/source_maker.h"
 
 namespace margay::agent {
 namespace {
@@ -56,10 +56,12 @@ Json summaryJson(const reconcile::OnceSummary& summary, std::uint64_t ruleCommit
 class AgentImpl final : public Agent {
  public:
   AgentImpl(Settings settings, Mode mode, std::unique_ptr<Kernel> kernel,
-            controllers::NodeOptions options, api::Parameters parameters)
+            controllers::NodeOptions options, api::Parameters parameters,
+            const SourceMaker& makeSource)
       : settings_(std::move(settings)),
         mode_(mode),
-        daemon_(settings_, std::move(kernel), std::move(options), std::move(parameters)) {}
+        daemon_(settings_, std::move(kernel), std::move(options), std::move(parameters),
+                makeSource) {}
 
   Result<void> run(std::ostream& out) override {
     switch (mode_) {
@@ -120,6 +122,8 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
   auto options = nodeOptionsOf(parameters, settings.networkingBackend,
                                firstLine("/proc/sys/net/ipv4/conf/default/rp_filter"), six);
   if (!options) return Fail(options.error());
+  auto source = sourceMaker(settings, *options);
+  if (!source) return Fail(source.error());
   if (mode != Mode::DryRun) {
     std::error_code error;
     fs::create_directories(settings.runDir, error);
@@ -142,7 +146,7 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
         "policy, so this node is not ready; use kube-proxy's iptables mode");
   }
   return std::make_unique<AgentImpl>(std::move(settings), mode, std::move(*kernel),
-                                     std::move(*options), std::move(parameters));
+                                     std::move(*options), std::move(parameters), *source);
 }
 
 }  // namespace margay::agent

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 
-#include "api/file/file_source.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/agent/control.h"
@@ -24,16 +23,11 @@ std::string obstacle(const Settings& settings) {
   return ipvs ? "kube-proxy runs in IPVS mode" : "";
 }
 
-api::FileSourceOptions fileOptions(const controllers::NodeOptions& options) {
-  api::FileSourceOptions out;
-  out.interfacePrefix = options.statics.interfacePrefixes.front();
-  return out;
-}
-
 }  // namespace
 
 Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel,
-               controllers::NodeOptions options, api::Parameters parameters)
+               controllers::NodeOptions options, api::Parameters parameters,
+               const SourceMaker& makeSource)
     : settings_(settings),
       parameters_(settings_, std::move(parameters)),
       metrics_(std::string(kVersion)),
@@ -47,8 +41,7 @@ Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel,
       readiness_(obstacle(settings)),
       routeNotices_(kernel_->routes(), loop_.timers(), [this] { loop_.poke(); }),
       neighbourNotices_(kernel_->neighbours(), loop_.timers(), [this] { loop_.poke(); }) {
-  sources_.push_back(std::make_unique<api::FileSource>(settings_.dataDir, mailbox_,
-                                                       fileOptions(controller_.options())));
+  sources_.push_back(makeSource(mailbox_));
   for (const auto& source : sources_) states_.add(source->name());
   for (auto* table : kernel_->tables()) loop_.add(*table);
 }
@@ -74,7 +67,9 @@ Result<void> Daemon::run() {
   if (auto served = serve(); !served) return served;
   for (auto& source : sources_) source->start();
   log::info("margay-node started",
-            {{"version", kVersion}, {"node", settings_.nodeName}, {"data", settings_.dataDir}});
+            {{"version", kVersion},
+             {"node", settings_.nodeName},
+             {"data", settings_.datastore == "file" ? settings_.dataDir : settings_.datastore}});
   auto ended = loop_.run();
   close(signals);
   log::info("margay-node stops; the kernel stays as it is");

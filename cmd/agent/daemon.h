@@ -17,6 +17,7 @@
 #include "cmd/agent/readiness.h"
 #include "cmd/agent/settings.h"
 #include "cmd/agent/settle_waiters.h"
+#include "cmd/agent/source_maker.h"
 #include "cmd/agent/source_states.h"
 #include "controllers/node/node_controller.h"
 #include "metrics/metrics.h"
@@ -32,7 +33,7 @@ namespace margay::agent {
 class Daemon {
  public:
   Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, controllers::NodeOptions options,
-         api::Parameters parameters);
+         api::Parameters parameters, const SourceMaker& makeSource);
   ~Daemon();
 
   /// Serves until SIGTERM or SIGINT.

@@ -65,14 +65,14 @@ Result<Settings> readSettings(std::map<std::string, std::string> environment,
   out.networkingBackend =
       lower(get("CALICO_NETWORKING_BACKEND",
                 get("CALICO_NETWORKING", "true") == "false" ? "none" : "direct"));
-  const auto datastore = lower(get("DATASTORE_TYPE", get("FELIX_DATASTORETYPE", "file")));
-  if (datastore == "kubernetes" || datastore == "etcdv3") {
+  out.datastore = lower(get("DATASTORE_TYPE", get("FELIX_DATASTORETYPE", "file")));
+  if (out.datastore == "kubernetes") {
     return fail(Errc::Unsupported,
-                "DATASTORE_TYPE=" + datastore +
-                    " is not built yet: set DATASTORE_TYPE=file and MARGAY_DATA_DIR");
+                "DATASTORE_TYPE=kubernetes is not built yet: set DATASTORE_TYPE=file and "
+                "MARGAY_DATA_DIR, or DATASTORE_TYPE=etcdv3 and ETCD_ENDPOINTS");
   }
-  if (datastore != "file")
-    return fail(Errc::Invalid, "DATASTORE_TYPE=" + datastore +
+  if (out.datastore != "file" && out.datastore != "etcdv3")
+    return fail(Errc::Invalid, "DATASTORE_TYPE=" + out.datastore +
                                    " is not known: it must be file, kubernetes or etcdv3");
   if (out.networkingBackend == "bird") {
     out.warnings.emplace_back(

@@ -14,6 +14,7 @@ namespace margay::agent {
 struct Settings {
   std::map<std::string, std::string> environment;
   std::string nodeName;
+  std::string datastore;  ///< "file" (the default) or "etcdv3"
   std::string dataDir;
   std::string runDir;
   std::string felixFile;

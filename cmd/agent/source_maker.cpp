@@ -1,0 +1,35 @@
+#include "cmd/agent/source_maker.h"
+
+#include <utility>
+
+#include "api/etcd/etcd_client.h"
+#include "api/etcd/etcd_options.h"
+#include "api/etcd/etcd_source.h"
+#include "api/file/file_source.h"
+
+namespace margay::agent {
+namespace {
+
+Result<SourceMaker> etcdMaker(const Settings& settings) {
+  auto options = api::etcdOptions(settings.environment);
+  if (!options) return Fail(options.error());
+  auto client = api::EtcdClient::make(std::move(*options));
+  if (!client) return Fail(client.error());
+  auto kept = std::make_shared<std::unique_ptr<api::EtcdClient>>(std::move(*client));
+  return SourceMaker([kept](api::Mailbox& mailbox) {
+    return std::make_unique<api::EtcdSource>(std::move(*kept), mailbox);
+  });
+}
+
+}  // namespace
+
+Result<SourceMaker> sourceMaker(const Settings& settings, const controllers::NodeOptions& options) {
+  if (settings.datastore == "etcdv3") return etcdMaker(settings);
+  api::FileSourceOptions files;
+  files.interfacePrefix = options.statics.interfacePrefixes.front();
+  return SourceMaker([directory = settings.dataDir, files](api::Mailbox& mailbox) {
+    return std::make_unique<api::FileSource>(directory, mailbox, files);
+  });
+}
+
+}  // namespace margay::agent
