@@ -153,8 +153,9 @@ Result<EtcdAnswer> EtcdClient::call(const std::string& path, const std::string& 
   for (std::size_t tried = 1;; ++tried) {
     const std::size_t index = current_ % endpoints_.size();
     auto answer = callAt(index, call, onEvent, stop);
+    // One more than there are: the first may only have lost a connection that was kept too long.
     if (answer || retry == Retry::Never || answer.error().code != Errc::Transient ||
-        tried >= endpoints_.size())
+        tried > endpoints_.size())
       return answer;
     leaveEndpoint();
   }
@@ -172,7 +173,7 @@ Result<EtcdClient::Listed> EtcdClient::list(const std::string& prefix,
   for (std::size_t failed = 0;;) {
     auto page = call("/v3/kv/range", rangeBody(range), Retry::Never, take, stop);
     if (!page) {
-      if (page.error().code != Errc::Transient || ++failed >= endpoints_.size())
+      if (page.error().code != Errc::Transient || ++failed > endpoints_.size())
         return Fail(page.error());
       leaveEndpoint();
       // Without a revision yet, what came of the first page belongs to none.

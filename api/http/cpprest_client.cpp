@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <mutex>
+#include <string_view>
 
 #include "api/http/exchange.h"
 #include "api/http/http_client.h"
@@ -20,6 +22,7 @@ namespace streams = Concurrency::streams;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kThreads = 2;
+constexpr int kResends = 4;  // more than connections are kept when calls are made one by one
 // The library's own timer counts while a reader takes its time, so the time-outs are ours.
 constexpr std::chrono::hours kLibraryTimeout{24 * 365};
 
@@ -118,6 +121,13 @@ HttpHead headOf(const http::http_response& response) {
   return head;
 }
 
+/// Of a call that the server cannot have taken as one, since it was not sent to its end: EPIPE. The
+/// library tells this by its text alone. A connection that was kept while the server was started
+/// again ends so.
+int errnoOf(std::string_view text) {
+  return text.starts_with("Failed to write request") ? EPIPE : 0;
+}
+
 /// How a call ended. Every exception of the library ends here: one that nobody looks at would end
 /// the process.
 Result<void> outcomeOf(const pplx::task<http::http_response>& task, TlsContext& tls) {
@@ -126,7 +136,9 @@ Result<void> outcomeOf(const pplx::task<http::http_response>& task, TlsContext& 
     return {};
   } catch (const http::http_exception& error) {
     if (auto problem = tls.takeProblem()) return fail(Errc::Invalid, *problem);
-    return fail(Errc::Transient, error.what());
+    const bool connected = error.error_code() != std::errc::host_unreachable;
+    return fail(Errc::Transient, error.what() + (connected ? tls.hint() : ""),
+                errnoOf(error.what()));
   } catch (const std::exception& error) {
     return fail(Errc::Transient, error.what());
   }
@@ -149,6 +161,8 @@ class CpprestClient final : public HttpClient {
         token = std::move(*given);
       }
       auto body = send(call, token, stop);
+      for (int again = 0; !body && body.error().sysErrno == EPIPE && again < kResends; ++again)
+        body = send(call, token, stop);
       if (!body) return Fail(withContext(body.error(), options_.url));
       if ((*body)->status() != 401 || !authorized || use == Token::Renewed) return body;
     }
@@ -200,7 +214,7 @@ Result<std::unique_ptr<HttpClient>> makeHttpClient(HttpClientOptions options) {
     const web::uri url(options.url);
     if ((url.scheme() != "http" && url.scheme() != "https") || url.host().empty())
       return fail(Errc::Invalid, "'" + options.url + "' is no URL of http or https");
-    auto tls = std::make_shared<TlsContext>(options.tls);
+    auto tls = std::make_shared<TlsContext>(options.tls, url.scheme() == "https");
     if (url.scheme() == "https") {
       if (auto usable = tls->check(); !usable) return Fail(usable.error());
     }

@@ -131,6 +131,13 @@ std::optional<std::string> TlsContext::takeProblem() {
   return std::exchange(problem_, std::nullopt);
 }
 
+std::string TlsContext::hint() const {
+  if (!inUse_) return {};
+  return options_.certificate.empty()
+             ? " (does the server ask for a client certificate?)"
+             : " (does the server trust the certificate " + options_.certificate.name() + "?)";
+}
+
 void TlsContext::watch(const SSL* ssl, int where, int value) {
   if ((where & SSL_CB_ALERT) == 0 || (value >> 8) != SSL3_AL_FATAL) return;
   auto* self = static_cast<TlsContext*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), reportIndex()));

@@ -14,7 +14,7 @@ namespace margay::api {
 /// words that name the file to look at. Any thread.
 class TlsContext {
  public:
-  explicit TlsContext(TlsOptions options) : options_(std::move(options)) {}
+  TlsContext(TlsOptions options, bool inUse) : options_(std::move(options)), inUse_(inUse) {}
 
   /// Whether every file can be read and the key belongs to the certificate.
   [[nodiscard]] Result<void> check() const;
@@ -22,7 +22,9 @@ class TlsContext {
   void prepare(SSL_CTX* context);
   /// Why the last handshake failed, once; none if it was no matter of certificates.
   [[nodiscard]] std::optional<std::string> takeProblem();
-  [[nodiscard]] bool verify() const { return options_.verify; }
+  /// What else may be the matter when a server cuts a connection off after the handshake, as
+  /// TLS 1.3 servers do with a certificate that they refuse. Empty without TLS.
+  [[nodiscard]] std::string hint() const;
 
  private:
   [[nodiscard]] Result<void> load(SSL_CTX* context) const;
@@ -30,6 +32,7 @@ class TlsContext {
   static void watch(const SSL* ssl, int where, int value);
 
   const TlsOptions options_;
+  const bool inUse_;  // for an https URL
   std::mutex mutex_;
   std::optional<std::string> problem_;
 };

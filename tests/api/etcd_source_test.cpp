@@ -9,6 +9,7 @@
 
 #include "api/etcd/stored_object.h"
 #include "tests/api/etcd_server.h"
+#include "tests/api/relay.h"
 
 namespace margay::api {
 namespace {
@@ -284,6 +285,20 @@ TEST(EtcdSource, NoticesAServerThatHangsAndFollowsItsReturn) {
   server->thaw();
   etcd.write(profile("b"));
   EXPECT_TRUE(etcd.reader.untilHas("Profile b", seconds(5)));
+}
+
+TEST(EtcdSource, NoticesAConnectionThatHasGoneDeaf) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  test::Relay relay(std::stoi(server->url().substr(server->url().rfind(':') + 1)));
+  Following etcd(quickOptions({relay.url()}));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  relay.goDeaf();
+  Following straight(quickOptions({server->url()}));
+  straight.write(profile("a"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile a", seconds(15)));
+  EXPECT_EQ(etcd.reader.state().resyncs, 1U);
 }
 
 TEST(EtcdSource, GoesOnAtAnotherMemberWhenTheLeaderIsKilled) {

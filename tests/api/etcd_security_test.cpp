@@ -1,0 +1,184 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/etcd/etcd_client.h"
+#include "tests/api/etcd_server.h"
+
+namespace margay::api {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::Certificates;
+using test::EtcdServer;
+using test::post;
+using test::quickOptions;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+#define NEEDS_ETCD(server) \
+  if (!(server)) GTEST_SKIP() << "/usr/bin/etcd is not there (Debian's etcd-server)"
+
+Result<std::int64_t> revisionWith(const EtcdOptions& options) {
+  auto client = EtcdClient::make(options);
+  if (!client) return Fail(client.error());
+  return (*client)->currentRevision({});
+}
+
+/// Root with the password "right"; a user "reader" who may only read /calico/.
+void switchOnUsers(const std::string& url) {
+  post(url, "/v3/auth/role/add", R"({"name":"root"})");
+  post(url, "/v3/auth/role/add", R"({"name":"readers"})");
+  post(
+      url, "/v3/auth/role/grant",
+      R"({"name":"readers","perm":{"permType":"READ","key":"L2NhbGljby8=","range_end":"L2NhbGljbzA="}})");
+  for (const std::string user : {"root", "reader"})
+    post(url, "/v3/auth/user/add", R"({"name":")" + user + R"(","password":"right"})");
+  post(url, "/v3/auth/user/grant", R"({"user":"root","role":"root"})");
+  post(url, "/v3/auth/user/grant", R"({"user":"reader","role":"readers"})");
+  post(url, "/v3/auth/enable", "{}");
+}
+
+EtcdOptions optionsOf(const std::string& url, const std::string& user,
+                      const std::string& password) {
+  auto options = quickOptions({url});
+  options.username = user;
+  options.password = password;
+  return options;
+}
+
+TEST(EtcdTls, ReadsWithAClientCertificate) {
+  const Certificates certificates;
+  auto server = EtcdServer::alone(test::Tls::On, certificates.directory());
+  NEEDS_ETCD(server);
+  auto options = quickOptions({server->url()});
+  options.tls = certificates.tls();
+  const auto revision = revisionWith(options);
+  EXPECT_TRUE(revision) << revision.error().what;
+}
+
+TEST(EtcdTls, NamesTheFileThatMakesTheHandshakeFail) {
+  const Certificates certificates;
+  auto server = EtcdServer::alone(test::Tls::On, certificates.directory());
+  NEEDS_ETCD(server);
+  const auto failureWith = [&](const TlsOptions& tls) {
+    auto options = quickOptions({server->url()});
+    options.tls = tls;
+    const auto revision = revisionWith(options);
+    EXPECT_FALSE(revision);
+    EXPECT_EQ(revision.error().what.find('\n'), std::string::npos);
+    return revision.error().what;
+  };
+  auto wrongCa = certificates.tls();
+  wrongCa.ca.file = certificates.directory() + "/other-ca.pem";
+  EXPECT_THAT(failureWith(wrongCa), AllOf(HasSubstr("not accepted"), HasSubstr(wrongCa.ca.file)));
+
+  auto stranger = certificates.tls();
+  stranger.certificate.file = certificates.directory() + "/stranger.pem";
+  stranger.key.file = certificates.directory() + "/stranger.key";
+  EXPECT_THAT(failureWith(stranger), HasSubstr(stranger.certificate.file));
+
+  auto nobody = certificates.tls();
+  nobody.certificate = nobody.key = {};
+  EXPECT_THAT(failureWith(nobody), HasSubstr("client certificate"));
+
+  auto otherKey = certificates.tls();
+  otherKey.key.file = certificates.directory() + "/server.key";
+  EXPECT_THAT(failureWith(otherKey), HasSubstr(otherKey.key.file));
+}
+
+TEST(EtcdUsers, NameTheUserWhosePasswordIsWrong) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  switchOnUsers(server->url());
+  EXPECT_TRUE(revisionWith(optionsOf(server->url(), "root", "right")));
+  const auto wrong = revisionWith(optionsOf(server->url(), "root", "wrong"));
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, Errc::Invalid);
+  EXPECT_THAT(wrong.error().what, HasSubstr("'root'"));
+  EXPECT_THAT(wrong.error().what, ::testing::Not(HasSubstr("wrong")));
+  const auto none = revisionWith(quickOptions({server->url()}));
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().what, HasSubstr("ETCD_USERNAME"));
+}
+
+TEST(EtcdUsers, NameTheUserWhoMayNot) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  switchOnUsers(server->url());
+  auto client = EtcdClient::make(optionsOf(server->url(), "reader", "right"));
+  ASSERT_TRUE(client);
+  EXPECT_TRUE((*client)->get("/calico/a"));
+  const auto written = (*client)->write({}, {{.key = "/calico/a", .value = "1"}});
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, Errc::Invalid);
+  EXPECT_THAT(written.error().what, HasSubstr("'reader'"));
+}
+
+TEST(EtcdUsers, GetANewTokenWhenTheOldOneIsGone) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  switchOnUsers(server->url());
+  auto client = EtcdClient::make(optionsOf(server->url(), "root", "right"));
+  ASSERT_TRUE(client);
+  ASSERT_TRUE((*client)->write({}, {{.key = "/calico/a", .value = "1"}}));
+  server->kill();
+  server->start();
+  // The server has forgotten its tokens.
+  const auto got = (*client)->get("/calico/a");
+  ASSERT_TRUE(got) << got.error().what;
+  EXPECT_EQ((*got)->value, "1");
+}
+
+TEST(EtcdClient, WritesOnlyOverTheRevisionThatItExpects) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  auto client = EtcdClient::make(quickOptions({server->url()}));
+  ASSERT_TRUE(client);
+  const EtcdCondition isNew{.key = "/calico/a"};
+  const auto first = (*client)->write({isNew}, {{.key = "/calico/a", .value = "1"}});
+  ASSERT_TRUE(first);
+  EXPECT_EQ((*client)->write({isNew}, {{.key = "/calico/a", .value = "2"}}).error().code,
+            Errc::Stale);
+  ASSERT_TRUE((*client)->write({{.key = "/calico/a", .modRevision = *first}},
+                               {{.key = "/calico/a", .value = "3"},
+                                {.key = "/calico/b", .value = std::string("\0\xFF", 2)}}));
+  EXPECT_EQ((*(*client)->get("/calico/a"))->value, "3");
+  EXPECT_EQ((*(*client)->get("/calico/b"))->value, std::string("\0\xFF", 2));
+  ASSERT_TRUE((*client)->write({}, {{.key = "/calico/a", .value = std::nullopt}}));
+  EXPECT_FALSE(*(*client)->get("/calico/a"));
+}
+
+TEST(EtcdClient, KeepsAKeyAsLongAsItsLease) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  auto client = EtcdClient::make(quickOptions({server->url()}));
+  ASSERT_TRUE(client);
+  const auto lease = (*client)->grantLease(seconds(60));
+  ASSERT_TRUE(lease) << lease.error().what;
+  ASSERT_TRUE((*client)->write({}, {{.key = "/calico/a", .value = "1", .lease = *lease}}));
+  const auto kept = (*client)->keepLease(*lease);
+  EXPECT_TRUE(kept) << kept.error().what;
+  EXPECT_EQ((*(*client)->get("/calico/a"))->lease, *lease);
+  ASSERT_TRUE((*client)->revokeLease(*lease));
+  EXPECT_FALSE(*(*client)->get("/calico/a"));
+  EXPECT_EQ((*client)->keepLease(*lease).error().code, Errc::NotFound);
+}
+
+TEST(EtcdClient, SaysThatTheServerIsFull) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  auto client = EtcdClient::make(quickOptions({server->url()}));
+  ASSERT_TRUE(client);
+  // The alarm is what a full quota sets.
+  post(server->url(), "/v3/maintenance/alarm",
+       R"({"action":"ACTIVATE","memberID":"0","alarm":"NOSPACE"})");
+  const auto written = (*client)->write({}, {{.key = "/calico/a", .value = "1"}});
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, Errc::Transient);
+  EXPECT_THAT(written.error().what, HasSubstr("space"));
+  EXPECT_TRUE((*client)->currentRevision({}));
+}
+
+}  // namespace
+}  // namespace margay::api
