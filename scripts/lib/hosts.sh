@@ -69,6 +69,7 @@ hosts_wait_ready() {
 
 hosts_down() {
   local pid name
+  trap '' INT TERM  # half a cleanup is none: a second Ctrl-C waits, too
   for pid in "${hosts_pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${hosts_pids[@]}"; do wait "$pid" 2>/dev/null || true; done
   hosts_pids=()
