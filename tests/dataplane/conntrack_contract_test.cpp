@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/conntrack_driver.h"
-#include "tests/dataplane/network_namespace.h"
+#include "tests/dataplane/contract.h"
 #include "tests/fakes/fake_conntrack_driver.h"
 
 // What every ConntrackDriver promises, on the real kernel and on the fake.
@@ -17,20 +17,12 @@ struct Ends {
   std::string replyDestination;
 };
 
-class KernelWorld {
+class KernelWorld : public testing::KernelWorldWith<makeConntrackDriver> {
  public:
   std::string open() {
-    auto made = testing::NetworkNamespace::create();
-    if (!made) return made.error().what;
-    netns_.emplace(std::move(*made));
-    entered_.emplace(netns_->enter());
-    if (testing::shell("conntrack -L").status != 0) return "no conntrack(8)";
-    auto driver = makeConntrackDriver();
-    if (!driver) return driver.error().what;
-    driver_ = std::move(*driver);
-    return {};
+    if (auto missing = KernelWorldWith::open(); !missing.empty()) return missing;
+    return testing::shell("conntrack -L").status == 0 ? "" : "no conntrack(8)";
   }
-  ConntrackDriver& driver() { return *driver_; }
   void addFlow(const Ends& ends) {
     const auto port = std::to_string(++port_);
     const auto result = testing::shell(
@@ -46,32 +38,21 @@ class KernelWorld {
   }
 
  private:
-  std::optional<testing::NetworkNamespace> netns_;
-  std::optional<testing::NetworkNamespace::Entered> entered_;
-  std::unique_ptr<ConntrackDriver> driver_;
   int port_ = 1000;
 };
 
-class FakeWorld {
+class FakeWorld : public testing::FakeWorldWith<testing::FakeConntrackDriver> {
  public:
-  std::string open() { return {}; }
-  ConntrackDriver& driver() { return fake_; }
   void addFlow(const Ends& ends) {
     fake_.addFlow({*Address::parse(ends.source), *Address::parse(ends.destination),
                    *Address::parse(ends.replySource), *Address::parse(ends.replyDestination)});
   }
   std::size_t count() { return fake_.flows().size(); }
-
- private:
-  testing::FakeConntrackDriver fake_;
 };
 
 template <class World>
-class ConntrackContract : public ::testing::Test {
+class ConntrackContract : public testing::Contract<World> {
  protected:
-  void SetUp() override {
-    if (const auto missing = world_.open(); !missing.empty()) GTEST_SKIP() << missing;
-  }
   std::size_t deleted(const std::vector<std::string>& texts) {
     std::vector<Address> addresses;
     for (const auto& text : texts) addresses.push_back(*Address::parse(text));
@@ -82,18 +63,11 @@ class ConntrackContract : public ::testing::Test {
   void plain(const std::string& source, const std::string& destination) {
     world_.addFlow({source, destination, destination, source});
   }
-  World world_;
+  using testing::Contract<World>::world_;
 };
 
-class WorldNames {
- public:
-  template <class T>
-  static std::string GetName(int) {
-    return std::is_same_v<T, KernelWorld> ? "Kernel" : "Fake";
-  }
-};
 using Worlds = ::testing::Types<KernelWorld, FakeWorld>;
-TYPED_TEST_SUITE(ConntrackContract, Worlds, WorldNames);
+TYPED_TEST_SUITE(ConntrackContract, Worlds, testing::WorldNames);
 
 TYPED_TEST(ConntrackContract, DeletesFlowsFromAndToAnAddressAndNoOthers) {
   this->plain("10.0.0.1", "10.0.0.2");

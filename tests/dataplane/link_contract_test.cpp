@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "dataplane/link_driver.h"
-#include "tests/dataplane/network_namespace.h"
+#include "tests/dataplane/contract.h"
 #include "tests/fakes/fake_link_driver.h"
 
 // What every LinkDriver promises, on the real kernel and on the fake.
@@ -10,19 +10,8 @@ namespace {
 
 using ::testing::ElementsAre;
 
-class KernelWorld {
+class KernelWorld : public testing::KernelWorldWith<makeLinkDriver> {
  public:
-  std::string open() {
-    auto made = testing::NetworkNamespace::create();
-    if (!made) return made.error().what;
-    netns_.emplace(std::move(*made));
-    entered_.emplace(netns_->enter());
-    auto driver = makeLinkDriver();
-    if (!driver) return driver.error().what;
-    driver_ = std::move(*driver);
-    return {};
-  }
-  LinkDriver& driver() { return *driver_; }
   void addBridge(const IfName& name, const MacAddress& mac, std::uint32_t mtu) {
     testing::mustShell("ip link add " + name + " address " + formatMac(mac) + " mtu " +
                        std::to_string(mtu) + " type bridge");
@@ -35,21 +24,14 @@ class KernelWorld {
     testing::mustShell("for i in $(seq 200); do ip link show " + name +
                        " | grep -q LOWER_UP && exit 0; done; exit 1");
   }
-  void remove(const IfName& name) { testing::mustShell("ip link del " + name); }
+  void remove(const IfName& name) { testing::removeLink(name); }
   void addAddress(const IfName& device, const Prefix& address) {
     testing::mustShell("ip addr add " + address.str() + " dev " + device + " nodad");
   }
-
- private:
-  std::optional<testing::NetworkNamespace> netns_;
-  std::optional<testing::NetworkNamespace::Entered> entered_;
-  std::unique_ptr<LinkDriver> driver_;
 };
 
-class FakeWorld {
+class FakeWorld : public testing::FakeWorldWith<testing::FakeLinkDriver> {
  public:
-  std::string open() { return {}; }
-  LinkDriver& driver() { return fake_; }
   void addBridge(const IfName& name, const MacAddress& mac, std::uint32_t mtu) {
     fake_.addLink({.name = name, .mac = mac, .mtu = mtu, .kind = "bridge"});
   }
@@ -58,37 +40,24 @@ class FakeWorld {
   void addAddress(const IfName& device, const Prefix& address) {
     fake_.addAddress(device, address);
   }
-
- private:
-  testing::FakeLinkDriver fake_;
 };
 
 template <class World>
-class LinkContract : public ::testing::Test {
+class LinkContract : public testing::Contract<World> {
  protected:
   static constexpr MacAddress kMac{0x02, 0, 0, 0, 0, 0x01};
 
-  void SetUp() override {
-    if (const auto missing = world_.open(); !missing.empty()) GTEST_SKIP() << missing;
-  }
   LinkMap listed() {
     auto links = world_.driver().list();
     EXPECT_TRUE(links.has_value()) << links.error().what;
     return links ? std::move(*links) : LinkMap{};
   }
 
-  World world_;
+  using testing::Contract<World>::world_;
 };
 
-class WorldNames {
- public:
-  template <class T>
-  static std::string GetName(int) {
-    return std::is_same_v<T, KernelWorld> ? "Kernel" : "Fake";
-  }
-};
 using Worlds = ::testing::Types<KernelWorld, FakeWorld>;
-TYPED_TEST_SUITE(LinkContract, Worlds, WorldNames);
+TYPED_TEST_SUITE(LinkContract, Worlds, testing::WorldNames);
 
 TYPED_TEST(LinkContract, ListsADeviceWithAllThatIsKnownOfIt) {
   this->world_.addBridge("br0", this->kMac, 1400);

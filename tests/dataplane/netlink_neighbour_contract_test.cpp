@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "dataplane/neighbour_driver.h"
-#include "tests/dataplane/network_namespace.h"
+#include "tests/dataplane/contract.h"
 #include "tests/fakes/fake_neighbour_driver.h"
 
 // What every NeighbourDriver promises, on the real kernel and on the fake.
@@ -10,47 +10,24 @@ namespace {
 
 using ::testing::SizeIs;
 
-class KernelWorld {
+class KernelWorld : public testing::KernelWorldWith<makeNeighbourDriver> {
  public:
-  std::string open() {
-    auto made = testing::NetworkNamespace::create();
-    if (!made) return made.error().what;
-    netns_.emplace(std::move(*made));
-    entered_.emplace(netns_->enter());
-    auto driver = makeNeighbourDriver();
-    if (!driver) return driver.error().what;
-    driver_ = std::move(*driver);
-    return {};
-  }
-  NeighbourDriver& driver() { return *driver_; }
-  void addDevice(const IfName& name) {
-    testing::mustShell("ip link add " + name + " type veth peer name p" + name +
-                       " && ip link set p" + name + " up && ip link set " + name + " up");
-  }
-  void removeDevice(const IfName& name) { testing::mustShell("ip link del " + name); }
-
- private:
-  std::optional<testing::NetworkNamespace> netns_;
-  std::optional<testing::NetworkNamespace::Entered> entered_;
-  std::unique_ptr<NeighbourDriver> driver_;
+  void addDevice(const IfName& name) { testing::addVeth(name); }
+  void removeDevice(const IfName& name) { testing::removeLink(name); }
 };
 
-class FakeWorld {
+class FakeWorld : public testing::FakeWorldWith<testing::FakeNeighbourDriver> {
  public:
-  std::string open() { return {}; }
-  NeighbourDriver& driver() { return fake_; }
   void addDevice(const IfName& name) { fake_.addDevice(name); }
   void removeDevice(const IfName& name) { fake_.removeDevice(name); }
-
- private:
-  testing::FakeNeighbourDriver fake_;
 };
 
 template <class World>
-class NeighbourContract : public ::testing::Test {
+class NeighbourContract : public testing::Contract<World> {
  protected:
   void SetUp() override {
-    if (const auto missing = world_.open(); !missing.empty()) GTEST_SKIP() << missing;
+    testing::Contract<World>::SetUp();
+    if (this->IsSkipped()) return;
     world_.addDevice("cali1");
     world_.addDevice("cali2");
     world_.addDevice("eth7");
@@ -75,18 +52,11 @@ class NeighbourContract : public ::testing::Test {
     return values;
   }
 
-  World world_;
+  using testing::Contract<World>::world_;
 };
 
-class WorldNames {
- public:
-  template <class T>
-  static std::string GetName(int) {
-    return std::is_same_v<T, KernelWorld> ? "Kernel" : "Fake";
-  }
-};
 using Worlds = ::testing::Types<KernelWorld, FakeWorld>;
-TYPED_TEST_SUITE(NeighbourContract, Worlds, WorldNames);
+TYPED_TEST_SUITE(NeighbourContract, Worlds, testing::WorldNames);
 
 TYPED_TEST(NeighbourContract, ListsWhatWasAddedOnInterfacesOfThePrefixes) {
   const auto a = this->neighbour("cali1", "10.0.0.1", 1);

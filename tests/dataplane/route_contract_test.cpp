@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "dataplane/route_driver.h"
-#include "tests/dataplane/network_namespace.h"
+#include "tests/dataplane/contract.h"
 #include "tests/fakes/fake_route_driver.h"
 
 // What every RouteDriver promises, on the real kernel and on the fake that other tests stand on.
@@ -15,25 +15,10 @@ using ::testing::SizeIs;
 
 constexpr std::uint8_t kForeignProtocol = 4;  // "static"
 
-class KernelWorld {
+class KernelWorld : public testing::KernelWorldWith<makeRouteDriver> {
  public:
-  /// Empty, or why there is no kernel to test on.
-  std::string open() {
-    auto made = testing::NetworkNamespace::create();
-    if (!made) return made.error().what;
-    netns_.emplace(std::move(*made));
-    entered_.emplace(netns_->enter());
-    auto driver = makeRouteDriver();
-    if (!driver) return driver.error().what;
-    driver_ = std::move(*driver);
-    return {};
-  }
-  RouteDriver& driver() { return *driver_; }
-  void addDevice(const IfName& name) {
-    testing::mustShell("ip link add " + name + " type veth peer name p" + name +
-                       " && ip link set p" + name + " up && ip link set " + name + " up");
-  }
-  void removeDevice(const IfName& name) { testing::mustShell("ip link del " + name); }
+  void addDevice(const IfName& name) { testing::addVeth(name); }
+  void removeDevice(const IfName& name) { testing::removeLink(name); }
   void addAddress(const IfName& device, const Prefix& address) {
     testing::mustShell("ip addr add " + address.str() + " dev " + device + " nodad");
   }
@@ -51,15 +36,10 @@ class KernelWorld {
     return route.key.destination.str() + " dev " + route.device + " proto static table " +
            std::to_string(route.key.table) + " metric " + std::to_string(route.key.metric);
   }
-  std::optional<testing::NetworkNamespace> netns_;
-  std::optional<testing::NetworkNamespace::Entered> entered_;
-  std::unique_ptr<RouteDriver> driver_;
 };
 
-class FakeWorld {
+class FakeWorld : public testing::FakeWorldWith<testing::FakeRouteDriver> {
  public:
-  std::string open() { return {}; }
-  RouteDriver& driver() { return fake_; }
   void addDevice(const IfName& name) { fake_.addDevice(name); }
   void removeDevice(const IfName& name) { fake_.removeDevice(name); }
   void addAddress(const IfName& device, const Prefix& address) {
@@ -67,16 +47,14 @@ class FakeWorld {
   }
   void addForeign(const Route& route) { fake_.addForeign(route, kForeignProtocol); }
   bool hasForeign(const Route& route) { return fake_.hasForeign(route.key); }
-
- private:
-  testing::FakeRouteDriver fake_;
 };
 
 template <class World>
-class RouteContract : public ::testing::Test {
+class RouteContract : public testing::Contract<World> {
  protected:
   void SetUp() override {
-    if (const auto missing = world_.open(); !missing.empty()) GTEST_SKIP() << missing;
+    testing::Contract<World>::SetUp();
+    if (this->IsSkipped()) return;
     world_.addDevice("d0");
     world_.addDevice("d1");
   }
@@ -128,18 +106,11 @@ class RouteContract : public ::testing::Test {
     return values;
   }
 
-  World world_;
+  using testing::Contract<World>::world_;
 };
 
-class WorldNames {
- public:
-  template <class T>
-  static std::string GetName(int) {
-    return std::is_same_v<T, KernelWorld> ? "Kernel" : "Fake";
-  }
-};
 using Worlds = ::testing::Types<KernelWorld, FakeWorld>;
-TYPED_TEST_SUITE(RouteContract, Worlds, WorldNames);
+TYPED_TEST_SUITE(RouteContract, Worlds, testing::WorldNames);
 
 TYPED_TEST(RouteContract, ListsNothingWhereNothingIsOurs) {
   this->world_.addForeign(this->toDevice("10.9.0.0/16", "d0"));

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "dataplane/sysctl_driver.h"
-#include "tests/dataplane/network_namespace.h"
+#include "tests/dataplane/contract.h"
 #include "tests/fakes/fake_sysctl_driver.h"
 
 // What every SysctlDriver promises, on the real kernel and on the fake.
@@ -10,60 +10,34 @@ namespace {
 
 constexpr auto kProxyArp = "net/ipv4/conf/cali1/proxy_arp";
 
-class KernelWorld {
+class KernelWorld : public testing::KernelWorldWith<makeSysctlDriver> {
  public:
   std::string open() {
-    auto made = testing::NetworkNamespace::create();
-    if (!made) return made.error().what;
-    netns_.emplace(std::move(*made));
-    entered_.emplace(netns_->enter());
-    auto driver = makeSysctlDriver();
-    if (!driver) return driver.error().what;
-    driver_ = std::move(*driver);
+    if (auto missing = KernelWorldWith::open(); !missing.empty()) return missing;
     testing::mustShell("ip link add cali1 type veth peer name p1");
-    if (driver_->write(kProxyArp, "0")) return {};
+    if (driver().write(kProxyArp, "0")) return {};
     return "/proc/sys is read-only";
   }
-  SysctlDriver& driver() { return *driver_; }
   void removeInterface() { testing::mustShell("ip link del cali1"); }
-
- private:
-  std::optional<testing::NetworkNamespace> netns_;
-  std::optional<testing::NetworkNamespace::Entered> entered_;
-  std::unique_ptr<SysctlDriver> driver_;
 };
 
-class FakeWorld {
+class FakeWorld : public testing::FakeWorldWith<testing::FakeSysctlDriver> {
  public:
   std::string open() {
     fake_.define(kProxyArp, "0");
     return {};
   }
-  SysctlDriver& driver() { return fake_; }
   void removeInterface() { fake_.removeBelow("net/ipv4/conf/cali1"); }
-
- private:
-  testing::FakeSysctlDriver fake_;
 };
 
 template <class World>
-class SysctlContract : public ::testing::Test {
+class SysctlContract : public testing::Contract<World> {
  protected:
-  void SetUp() override {
-    if (const auto missing = world_.open(); !missing.empty()) GTEST_SKIP() << missing;
-  }
-  World world_;
+  using testing::Contract<World>::world_;
 };
 
-class WorldNames {
- public:
-  template <class T>
-  static std::string GetName(int) {
-    return std::is_same_v<T, KernelWorld> ? "Kernel" : "Fake";
-  }
-};
 using Worlds = ::testing::Types<KernelWorld, FakeWorld>;
-TYPED_TEST_SUITE(SysctlContract, Worlds, WorldNames);
+TYPED_TEST_SUITE(SysctlContract, Worlds, testing::WorldNames);
 
 TYPED_TEST(SysctlContract, ReadsBackWhatWasWrittenWithoutANewline) {
   auto& driver = this->world_.driver();
