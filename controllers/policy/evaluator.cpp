@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <tuple>
 
 #include "controllers/policy/evaluator_match.h"
@@ -40,9 +41,12 @@ std::vector<std::shared_ptr<const T>> all(const Objects& objects) {
   return out;
 }
 
-/// Tiers in the order in which they apply; `default` exists without being written.
+/// Tiers in the order in which they apply; `default` exists without being written. After them, by
+/// name, those that only policies name.
 std::vector<api::Tier> sortedTiers(const Objects& objects) {
   std::vector<api::Tier> tiers;
+  std::set<std::string> missing;
+  for (const auto& policy : all<api::Policy>(objects)) missing.insert(policy->tier);
   for (const auto& tier : all<api::Tier>(objects)) tiers.push_back(*tier);
   const auto isDefault = [](const api::Tier& tier) { return tier.name == "default"; };
   if (std::none_of(tiers.begin(), tiers.end(), isDefault))
@@ -51,6 +55,8 @@ std::vector<api::Tier> sortedTiers(const Objects& objects) {
     return std::tuple(!a.order.has_value(), a.order.value_or(0), a.name) <
            std::tuple(!b.order.has_value(), b.order.value_or(0), b.name);
   });
+  for (const auto& tier : tiers) missing.erase(tier.name);
+  for (const auto& name : missing) tiers.push_back({name, std::nullopt, api::TierDefault::Deny});
   return tiers;
 }
 
@@ -182,11 +188,15 @@ std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects,
   return nullptr;
 }
 
-Verdict verdict(const Objects& objects, const Packet& packet) {
+Verdict verdict(const Objects& objects, const Packet& packet, std::string_view node) {
   Verdict out;
   const PacketView view(objects, packet);
-  const auto source = workloadAt(objects, packet.source);
-  const auto destination = workloadAt(objects, packet.destination);
+  const auto decidedHere = [&](const Address& address) {
+    auto found = workloadAt(objects, address);
+    return found && (node.empty() || found->node == node) ? found : nullptr;
+  };
+  const auto source = decidedHere(packet.source);
+  const auto destination = decidedHere(packet.destination);
   out.allowed = true;
   if (source)
     out.allowed =

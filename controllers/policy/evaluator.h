@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/model/object.h"
@@ -43,8 +44,9 @@ struct Verdict {
 };
 
 /// Whether a new flow that begins with `packet` passes. An end that is no workload has no policy
-/// here. O(objects).
-[[nodiscard]] Verdict verdict(const Objects& objects, const Packet& packet);
+/// here, and with `node` one on another node has none either. O(objects).
+[[nodiscard]] Verdict verdict(const Objects& objects, const Packet& packet,
+                              std::string_view node = {});
 
 /// The workload that has the address; of several, the first by key.
 [[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects,

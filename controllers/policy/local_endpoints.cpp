@@ -93,19 +93,18 @@ void LocalEndpoints::markProfileDirty(const std::string& profile) {
 
 std::vector<const PolicyRecord*> LocalEndpoints::policiesOf(ClassId id) const {
   struct Ranked {
-    Tiers::TierPtr tier;
+    TierInForce tier;
     const PolicyRecord* record;
   };
   std::vector<Ranked> ranked;
   for (const auto selector : in_.index.selectorsOf(id)) {
     for (const auto* record : in_.policies.of(selector)) {
       if (record->policy->doNotTrack || record->policy->preDnat) continue;
-      if (auto tier = in_.tiers.find(record->policy->tier))
-        ranked.push_back({std::move(tier), record});
+      ranked.push_back({in_.tiers.find(record->policy->tier), record});
     }
   }
   std::sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
-    if (a.tier != b.tier) return Tiers::before(*a.tier, *b.tier);
+    if (a.tier.name != b.tier.name) return TierInForce::before(a.tier, b.tier);
     return PolicyRecord::before(*a.record, *b.record);
   });
   std::vector<const PolicyRecord*> out;
@@ -120,8 +119,8 @@ Group LocalEndpoints::groupOf(ClassId id, const std::vector<const PolicyRecord*>
   for (const auto* record : policies) {
     if (!applies(*record->policy, direction)) continue;
     const auto tier = in_.tiers.find(record->policy->tier);
-    if (tiers.empty() || tiers.back().name != tier->name)
-      tiers.push_back({tier->name, tier->defaultAction, {}});
+    if (tiers.empty() || tiers.back().name != tier.name)
+      tiers.push_back({tier.name, tier.defaultAction, {}});
     tiers.back().policies.push_back(record->lists.of(direction));
   }
   return reachableGroup(direction, std::move(tiers),

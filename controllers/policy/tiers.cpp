@@ -1,6 +1,6 @@
 #include "controllers/policy/tiers.h"
 
-#include <limits>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -18,16 +18,17 @@ bool Tiers::set(const std::string& name, TierPtr tier) {
   return true;
 }
 
-Tiers::TierPtr Tiers::find(const std::string& name) const {
-  static const auto kDefault = std::make_shared<const api::Tier>(
-      api::Tier{"default", api::kDefaultTierOrder, api::TierDefault::Deny});
-  if (const auto found = tiers_.find(name); found != tiers_.end()) return found->second;
-  return name == kDefault->name ? kDefault : nullptr;
+TierInForce Tiers::find(const std::string& name) const {
+  if (const auto found = tiers_.find(name); found != tiers_.end())
+    return {name, true, found->second->order, found->second->defaultAction};
+  if (name == "default") return {name, true, api::kDefaultTierOrder};
+  return {name, false, std::nullopt};
 }
 
-bool Tiers::before(const api::Tier& a, const api::Tier& b) {
-  const auto rank = [](const api::Tier& tier) {
-    return std::tuple(!tier.order.has_value(), tier.order.value_or(0), std::string_view(tier.name));
+bool TierInForce::before(const TierInForce& a, const TierInForce& b) {
+  const auto rank = [](const TierInForce& tier) {
+    return std::tuple(!tier.exists, !tier.order.has_value(), tier.order.value_or(0),
+                      std::string_view(tier.name));
   };
   return rank(a) < rank(b);
 }

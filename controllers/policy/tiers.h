@@ -2,24 +2,32 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/model/object.h"
 
 namespace margay::controllers {
 
-/// Tiers by name. `default` exists without being written, with order 1,000,000 and action Deny; a
-/// tier that is only named by policies does not exist. One thread.
+/// A tier as the policies that name it meet it.
+struct TierInForce {
+  std::string name;
+  bool exists = true;  ///< false: only policies name it; it comes after all that exist and denies
+  std::optional<double> order;
+  api::TierDefault defaultAction = api::TierDefault::Deny;
+  /// Whether `a` applies before `b`: by order, none last, then by name.
+  [[nodiscard]] static bool before(const TierInForce& a, const TierInForce& b);
+};
+
+/// Tiers by name. `default` exists without being written, with order 1,000,000 and action Deny. One
+/// thread.
 class Tiers {
  public:
   using TierPtr = std::shared_ptr<const api::Tier>;
 
   /// Null removes. Whether anything changed.
   bool set(const std::string& name, TierPtr tier);
-  /// Null if it does not exist.
-  [[nodiscard]] TierPtr find(const std::string& name) const;
-  /// Whether `a` applies before `b`: by order, none last, then by name.
-  [[nodiscard]] static bool before(const api::Tier& a, const api::Tier& b);
+  [[nodiscard]] TierInForce find(const std::string& name) const;
 
  private:
   std::map<std::string, TierPtr> tiers_;

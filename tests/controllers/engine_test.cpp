@@ -178,9 +178,11 @@ TEST_F(EngineTest, TiersAndPoliciesComeInFelixOrder) {
   auto p4 = policy("default", "a", "all()");
   auto p5 = policy("default", "a-b", "all()");
   put(p1, p2, p3, p4, p5, localPod("b1", "10.0.0.1", "b"));
-  EXPECT_THAT(endpoint("b1")->tiers,
-              ElementsAre(EndpointTier{"default", {"default/a-b", "default/a"}, {}}))
-      << "tiers that do not exist do not apply, and '-' sorts before '/'";
+  EXPECT_THAT(
+      endpoint("b1")->tiers,
+      ElementsAre(EndpointTier{"default", {"default/a-b", "default/a"}, {}},
+                  EndpointTier{"first", {"early", "late"}, {}}, EndpointTier{"second", {"z"}, {}}))
+      << "tiers that do not exist come last, and '-' sorts before '/'";
   put(tier("second", std::nullopt), tier("first", 10));
   EXPECT_THAT(endpoint("b1")->tiers,
               ElementsAre(EndpointTier{"first", {"early", "late"}, {}},

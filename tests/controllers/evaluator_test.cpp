@@ -136,10 +136,18 @@ TEST_F(Evaluator, TiersComeInOrderAndPassGoesToTheNext) {
   EXPECT_TRUE(allowed("10.0.0.3", "10.0.0.2"));
 }
 
-TEST_F(Evaluator, PoliciesOfATierThatDoesNotExistAreNotApplied) {
-  auto& deny = policy("p", "");
-  deny.tier = "missing";
-  EXPECT_TRUE(allowed("10.0.0.1", "10.0.0.2"));
+TEST_F(Evaluator, PoliciesOfATierThatDoesNotExistApplyAfterAllOthersAndDenyAtItsEnd) {
+  auto& last = policy("p", "");
+  last.tier = "missing";
+  EXPECT_FALSE(allowed("10.0.0.1", "10.0.0.2"));
+  auto& before = policy("q", "");
+  PolicyRule pass;
+  pass.action = RuleAction::Pass;
+  PolicyRule allow;
+  allow.source.nets = {*Prefix::parseNetwork("10.0.0.3/32")};
+  before.ingress = {allow, pass};
+  EXPECT_TRUE(allowed("10.0.0.3", "10.0.0.2")) << "the default tier comes first";
+  EXPECT_FALSE(allowed("10.0.0.1", "10.0.0.2")) << "passed on to the tier that does not exist";
 }
 
 TEST_F(Evaluator, LowerOrderComesFirstAndLogGoesOn) {

@@ -146,6 +146,10 @@ inline std::vector<api::Tier> sortedTiers(const Objects& objects) {
     if (a.order.has_value() != b.order.has_value()) return a.order.has_value();
     return a.order == b.order ? a.name < b.name : a.order < b.order;
   });
+  std::set<std::string> named;
+  for (const auto& [key, policy] : all<api::Policy>(objects)) named.insert(policy->tier);
+  for (const auto& tier : out) named.erase(tier.name);
+  for (const auto& name : named) out.push_back({name, std::nullopt, api::TierDefault::Deny});
   return out;
 }
 
