@@ -94,14 +94,15 @@ NatTables natTables(Family family, std::span<const api::IPPool> pools,
     if (exceptHosts) matches.push_back(inSet(hosts, End::Destination, Sense::IsNot));
     if (!options.outInterface.empty())
       matches.insert(matches.begin(), outInterface(options.outInterface));
-    out.table.hooks.push_back({dataplane::BaseChain::Postrouting,
-                               dataplane::Position::Last,
-                               {std::move(matches), dataplane::Jump{kNatChain},
-                                "margay: workloads leave the cluster with the host's address"}});
+    out.table.hooks.push_back(
+        {dataplane::BaseChain::Postrouting,
+         dataplane::Position::Last,
+         {std::move(matches), dataplane::Jump{kNatChain},
+          "margay: workloads leave the cluster with the address of the host"}});
+    if (exceptHosts) out.sets.push_back(std::move(hosts));
+    out.sets.push_back(std::move(masquerade));
+    out.sets.push_back(std::move(all));
   }
-  if (exceptHosts) out.sets.push_back(std::move(hosts));
-  out.sets.push_back(std::move(masquerade));
-  out.sets.push_back(std::move(all));
   return out;
 }
 

@@ -40,7 +40,7 @@ struct NatTables {
 /// Packets whose source is in a pool with natOutgoing and whose destination is in no pool get the
 /// host's address: one hook behind all other rules of POSTROUTING, so that kube-proxy's masquerade
 /// runs first. A disabled pool counts as any other, as with Calico: it only gives no new addresses.
-/// Without a pool that asks for it there are no rules. `nodes` matter with
+/// Without a pool that asks for it there are neither rules nor sets. `nodes` matter with
 /// NatExclusions::PoolsAndHosts only.
 [[nodiscard]] NatTables natTables(Family family, std::span<const api::IPPool> pools,
                                   std::span<const api::Node> nodes, const NatOptions& options);

@@ -1,6 +1,7 @@
 #include "controllers/policy/rules.h"
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 #include <charconv>
 #include <cstdio>
@@ -262,17 +263,18 @@ Result<MarkBits> allocateMarks(std::uint32_t mask) {
     if ((mask >> i & 1U) != 0) bits.push_back(1U << i);
   }
   if ((mask & kKubeProxy) != 0) {
-    return fail(Errc::Invalid,
-                "mark mask " + hex(mask) +
-                    " holds bits that kube-proxy uses (0xc000): set IptablesMarkMask to " +
-                    hex(mask & ~kKubeProxy) + " or to the default " + hex(kDefaultMarkMask));
+    const auto rest = mask & ~kKubeProxy;
+    const bool enough = std::popcount(rest) >= kNeeded;
+    return fail(Errc::Invalid, hex(mask) + " holds bits that kube-proxy uses (0xc000): set it to " +
+                                   (enough ? hex(rest) + " or to " : "") + "the default " +
+                                   hex(kDefaultMarkMask));
   }
   if (bits.size() < kNeeded) {
-    return fail(
-        Errc::Invalid,
-        "mark mask " + hex(mask) + " has " + std::to_string(bits.size()) +
-            " bits, at least 5 are needed: set IptablesMarkMask to a wider mask, for example " +
-            hex(kDefaultMarkMask));
+    return fail(Errc::Invalid,
+                hex(mask) + " has " + std::to_string(bits.size()) +
+                    (bits.size() == 1 ? " bit" : " bits") +
+                    ", at least 5 are needed: set it to a wider mask, such as the default " +
+                    hex(kDefaultMarkMask));
   }
   return MarkBits{.accept = bits[0], .pass = bits[1], .mask = mask};
 }

@@ -38,18 +38,18 @@ TEST(Nat, PoolsWithNatOutgoingAreMasqueradedTowardsNoPool) {
   EXPECT_EQ(
       sim::text(tables.table),
       "POSTROUTING last: --match-set mgy4-masq src ! --match-set mgy4-pools dst -j mgy-nat-outgoing"
-      "  # margay: workloads leave the cluster with the host's address\n"
+      "  # margay: workloads leave the cluster with the address of the host\n"
       "mgy-nat-outgoing: -j MASQUERADE --random-fully\n");
   EXPECT_THAT(lines(natTables(Family::V6, pools, {}, {})),
               ElementsAre("mgy6-masq fd00::/48", "mgy6-pools fd00::/48"));
 }
 
-TEST(Nat, WithoutSuchAPoolThereAreNoRules) {
+TEST(Nat, WithoutSuchAPoolThereAreNoRulesAndNoSets) {
   const std::vector<api::IPPool> pools{pool("10.244.0.0/16", false)};
   const auto tables = natTables(Family::V4, pools, {}, {});
   EXPECT_THAT(tables.table.hooks, IsEmpty());
   EXPECT_THAT(tables.table.chains, IsEmpty());
-  EXPECT_THAT(lines(tables), ElementsAre("mgy4-pools 10.244.0.0/16"));
+  EXPECT_THAT(tables.sets, IsEmpty());
 }
 
 TEST(Nat, ADisabledPoolStillTranslates) {
@@ -59,12 +59,13 @@ TEST(Nat, ADisabledPoolStillTranslates) {
 }
 
 TEST(Nat, APoolOfEverythingIsItsTwoHalves) {
-  const std::vector<api::IPPool> pools{pool("0.0.0.0/0", true), pool("::/0", false)};
+  const std::vector<api::IPPool> pools{pool("0.0.0.0/0", true), pool("::/0", true)};
   EXPECT_THAT(lines(natTables(Family::V4, pools, {}, {})),
               ElementsAre("mgy4-masq 0.0.0.0/1", "mgy4-masq 128.0.0.0/1", "mgy4-pools 0.0.0.0/1",
                           "mgy4-pools 128.0.0.0/1"));
   EXPECT_THAT(lines(natTables(Family::V6, pools, {}, {})),
-              ElementsAre("mgy6-pools ::/1", "mgy6-pools 8000::/1"));
+              ElementsAre("mgy6-masq ::/1", "mgy6-masq 8000::/1", "mgy6-pools ::/1",
+                          "mgy6-pools 8000::/1"));
 }
 
 TEST(Nat, OptionsOfFelixAreHonoured) {
@@ -82,7 +83,7 @@ TEST(Nat, OptionsOfFelixAreHonoured) {
   EXPECT_EQ(sim::text(tables.table),
             "POSTROUTING last: -o eth+ --match-set mgy4-masq src ! --match-set mgy4-pools dst ! "
             "--match-set mgy4-hosts dst -j mgy-nat-outgoing"
-            "  # margay: workloads leave the cluster with the host's address\n"
+            "  # margay: workloads leave the cluster with the address of the host\n"
             "mgy-nat-outgoing: -p 6 -j SNAT 192.0.2.7 ports 1000:2000 --random-fully\n"
             "mgy-nat-outgoing: -p 17 -j SNAT 192.0.2.7 ports 1000:2000 --random-fully\n"
             "mgy-nat-outgoing: -j SNAT 192.0.2.7 --random-fully\n");

@@ -71,17 +71,20 @@ TEST(Marks, AMaskThatIsTooNarrowSaysHowToWidenIt) {
   const auto marks = allocateMarks(0xf0000);
   ASSERT_FALSE(marks);
   EXPECT_EQ(marks.error().code, Errc::Invalid);
-  EXPECT_EQ(marks.error().what,
-            "mark mask 0xf0000 has 4 bits, at least 5 are needed: set IptablesMarkMask to a wider "
-            "mask, for example 0xffff0000");
+  EXPECT_EQ(
+      marks.error().what,
+      "0xf0000 has 4 bits, at least 5 are needed: set it to a wider mask, such as the default "
+      "0xffff0000");
 }
 
 TEST(Marks, AMaskWithBitsOfKubeProxySaysWhichToUse) {
   const auto marks = allocateMarks(0xffffff00);
   ASSERT_FALSE(marks);
   EXPECT_EQ(marks.error().what,
-            "mark mask 0xffffff00 holds bits that kube-proxy uses (0xc000): set IptablesMarkMask "
-            "to 0xffff3f00 or to the default 0xffff0000");
+            "0xffffff00 holds bits that kube-proxy uses (0xc000): set it to 0xffff3f00 or to the "
+            "default 0xffff0000");
+  EXPECT_EQ(allocateMarks(0xc000).error().what,
+            "0xc000 holds bits that kube-proxy uses (0xc000): set it to the default 0xffff0000");
 }
 
 TEST(RateLimits, AreParsedAsFelixWritesThem) {
