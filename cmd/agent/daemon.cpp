@@ -142,6 +142,7 @@ void Daemon::takeMail() {
   if (batch.firstArrival && (!firstArrival_ || *batch.firstArrival < *firstArrival_))
     firstArrival_ = batch.firstArrival;
   states_.take(std::move(batch.states));
+  if (!states_.synced()) readiness_.waitFor(states_.missing());
   // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's
   // CIDRs.
   const auto isNode = [](const api::Update& update) { return update.key.kind == api::Kind::Node; };
@@ -229,6 +230,7 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
   }
   kernel_->report(metrics_);
   reporter_.report(report, controller_, states_);
+  noticeLog_.report(controller_, clock_.now());
 }
 
 Daemon::WaitResult Daemon::waitConverged(std::chrono::milliseconds timeout) {
@@ -280,6 +282,7 @@ StatusView Daemon::statusView() const {
   view.now = clock_.now();
   view.counts = controller_.engine().counts();
   view.problems = controller_.problems();
+  view.notices = controller_.notices();
   view.skippedRoutes = controller_.skippedRoutes();
   view.parameterProblems = parameters_.get().problems();
   view.warnings = settings_.warnings;

@@ -12,6 +12,7 @@
 #include "cmd/agent/inspect_json.h"
 #include "cmd/agent/kernel.h"
 #include "cmd/agent/live_parameters.h"
+#include "cmd/agent/notice_log.h"
 #include "cmd/agent/pass_plan.h"
 #include "cmd/agent/pass_report.h"
 #include "cmd/agent/readiness.h"
@@ -96,6 +97,7 @@ class Daemon {
   PassPlan plan_;
   SettleWaiters waiters_;
   PassReporter reporter_;
+  NoticeLog noticeLog_;
   Readiness readiness_;
   reconcile::RelistOnNotice routeNotices_;
   reconcile::RelistOnNotice neighbourNotices_;

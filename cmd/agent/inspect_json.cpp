@@ -226,6 +226,7 @@ Json statusJson(const StatusView& view) {
     if (problem.severity == controllers::EndpointProblem::Severity::Warning)
       out["warnings"].push_back(problem.endpoint.str() + ": " + problem.reason);
   }
+  for (const auto& notice : view.notices) out["warnings"].push_back(notice.str());
   for (const auto& skipped : view.skippedRoutes)
     out["warnings"].push_back("no route for " + skipped.name + ": " + skipped.reason);
   for (const auto& problem : view.parameterProblems)

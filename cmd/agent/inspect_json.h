@@ -38,6 +38,7 @@ struct StatusView {
   TimePoint now{};
   controllers::PolicyCounts counts;
   std::vector<controllers::EndpointProblem> problems;
+  std::vector<controllers::Notice> notices;
   std::vector<controllers::SkippedRoute> skippedRoutes;
   std::vector<api::ParameterProblem> parameterProblems;
   std::vector<std::string> warnings;

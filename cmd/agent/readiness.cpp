@@ -7,6 +7,13 @@ namespace margay::agent {
 Readiness::Readiness(std::string obstacle)
     : obstacle_(std::move(obstacle)), why_("no source has listed yet") {}
 
+void Readiness::waitFor(const std::vector<std::string>& missing) {
+  std::string why;
+  for (const auto& line : missing) why += (why.empty() ? "" : "; ") + line;
+  const std::lock_guard lock(mutex_);
+  why_ = std::move(why);
+}
+
 bool Readiness::passEnded(std::size_t left) {
   const std::lock_guard lock(mutex_);
   if (!obstacle_.empty()) {

@@ -2,6 +2,7 @@
 
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace margay::agent {
 
@@ -12,6 +13,8 @@ class Readiness {
   /// `obstacle`: what no pass can put right; empty if there is nothing of the kind.
   explicit Readiness(std::string obstacle = {});
 
+  /// What the sources' first list waits for, a line each.
+  void waitFor(const std::vector<std::string>& missing);
   /// A pass after the sources' first list left `left` changes. True for the one that makes ready.
   bool passEnded(std::size_t left);
   /// Empty when the node is ready.

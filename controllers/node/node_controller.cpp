@@ -47,6 +47,7 @@ NodeController::NodeController(std::string nodeName, NodeOptions options)
 
 void NodeController::update(const api::Update& update) {
   engine_.update(update);
+  ++revision_;
   if (update.key.kind != api::Kind::WorkloadEndpoint) {
     others_.erase(update.key);
     if (update.value) others_.emplace(update.key, *update.value);
@@ -114,6 +115,7 @@ void NodeController::setLinks(dataplane::LinkMap links,
   if (links == links_) return;
   links_ = std::move(links);
   linksDirty_ = true;
+  ++revision_;
 }
 
 void NodeController::setOptions(NodeOptions options) {

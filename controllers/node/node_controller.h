@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "controllers/endpoints/workload_interfaces.h"
 #include "controllers/nat/masquerade.h"
 #include "controllers/node/desired_change.h"
+#include "controllers/node/notices.h"
 #include "controllers/policy/dispatch.h"
 #include "controllers/policy/engine.h"
 #include "controllers/policy/evaluator.h"
@@ -63,6 +65,14 @@ class NodeController {
     return interfaces_.problems;
   }
   [[nodiscard]] std::vector<SkippedRoute> skippedRoutes() const;
+  /// As of the last flush; see `controllers::notices` for the cost.
+  [[nodiscard]] std::vector<Notice> notices() const {
+    return controllers::notices(others_, interfaces_.interfaces, links_);
+  }
+  /// Another number whenever `notices` may say something else.
+  [[nodiscard]] std::uint64_t revision() const { return revision_; }
+  /// Any thread: it never changes.
+  [[nodiscard]] const std::string& nodeName() const { return nodeName_; }
   [[nodiscard]] const std::vector<WorkloadInterface>& interfaces() const {
     return interfaces_.interfaces;
   }
@@ -120,6 +130,7 @@ class NodeController {
 
   std::vector<Address> moved_;  // left one interface, not yet given to the next
 
+  std::uint64_t revision_ = 0;
   bool started_ = false;
   bool layoutDirty_ = true;
   bool interfacesDirty_ = true;

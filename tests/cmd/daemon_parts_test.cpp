@@ -108,6 +108,13 @@ TEST(Readiness, ComesOnceWithTheFirstPassThatLeavesNothing) {
   EXPECT_EQ(readiness.notReadyBecause(), "");
 }
 
+TEST(Readiness, NamesWhatTheFirstListWaitsFor) {
+  Readiness readiness;
+  readiness.waitFor({"source file: directory /data: No such file or directory"});
+  EXPECT_EQ(readiness.notReadyBecause(), "source file: directory /data: No such file or directory");
+  EXPECT_THAT(readiness.passEnded(0), IsTrue());
+}
+
 TEST(Readiness, NeverComesPastAnObstacle) {
   Readiness readiness("kube-proxy runs in IPVS mode");
   EXPECT_FALSE(readiness.passEnded(0));

@@ -1,0 +1,104 @@
+#include "controllers/node/notices.h"
+
+#include <algorithm>
+#include <map>
+
+namespace margay::controllers {
+namespace {
+
+using api::Kind;
+using api::ObjectKey;
+
+constexpr std::string_view kOfNamespace = "kns.";
+constexpr std::string_view kOfServiceAccount = "ksa.";
+
+std::string workloadName(const api::WorkloadEndpoint& endpoint) {
+  return endpoint.ns.str() + '/' + endpoint.workload;
+}
+
+/// "a", "a and b", "a and 3 more".
+std::string shortList(const std::vector<std::string>& names) {
+  if (names.size() == 1) return names.front();
+  return names.front() + " and " +
+         (names.size() == 2 ? names.back() : std::to_string(names.size() - 1) + " more");
+}
+
+void addTiers(const Objects& objects, std::vector<Notice>& out) {
+  for (auto at = objects.lower_bound({Kind::NetworkPolicy, {}, {}});
+       at != objects.end() && at->first.kind <= Kind::KubernetesNetworkPolicy; ++at) {
+    const auto* policy = std::get_if<std::shared_ptr<const api::Policy>>(&at->second);
+    if (policy == nullptr) continue;
+    const auto& tier = (*policy)->tier;
+    if (tier == "default" || objects.contains({Kind::Tier, {}, tier})) continue;
+    out.push_back({at->first, "spec.tier",
+                   "there is no Tier " + tier +
+                       ": the policy applies after all tiers that exist, and what it does not "
+                       "decide is denied; add the Tier or correct the field"});
+  }
+}
+
+Notice missingProfile(const std::string& name, const std::vector<std::string>& workloads) {
+  const auto which = "workload" + std::string(workloads.size() == 1 ? " " : "s ") +
+                     shortList(workloads) + " of this node";
+  if (name.starts_with(kOfNamespace)) {
+    return {{Kind::Namespace, {}, name.substr(kOfNamespace.size())},
+            "",
+            "does not exist, but " + which +
+                " belong to it: what no policy allows is denied to them, and no namespaceSelector "
+                "knows them; add the Namespace"};
+  }
+  return {{Kind::Profile, {}, name},
+          "",
+          "does not exist, but " + which +
+              " refer to it: it allows nothing and gives no labels; add the Profile or take it "
+              "from their spec.profiles"};
+}
+
+void addProfiles(const Objects& objects, std::span<const WorkloadInterface> interfaces,
+                 std::vector<Notice>& out) {
+  std::map<std::string, std::vector<std::string>> users;
+  for (const auto& interface : interfaces) {
+    const auto& endpoint = *interface.endpoint->endpoint;
+    if (!endpoint.profiles) continue;
+    for (const auto& name : *endpoint.profiles) {
+      if (name.starts_with(kOfServiceAccount) || name == "projectcalico-default-allow") continue;
+      if (!objects.contains({Kind::Profile, {}, name}))
+        users[name].push_back(workloadName(endpoint));
+    }
+  }
+  for (auto& [name, workloads] : users) {
+    std::sort(workloads.begin(), workloads.end());
+    out.push_back(missingProfile(name, workloads));
+  }
+}
+
+void addInterfaces(std::span<const WorkloadInterface> interfaces, const dataplane::LinkMap& links,
+                   std::vector<Notice>& out) {
+  for (const auto& interface : interfaces) {
+    if (links.contains(interface.device)) continue;
+    const auto& endpoint = *interface.endpoint->endpoint;
+    out.push_back({keyOf(endpoint), endpoint.interfaceName.empty() ? "" : "spec.interfaceName",
+                   "there is no interface " + interface.device + " on this node: " +
+                       workloadName(endpoint) +
+                       " has no route until its interface is made; if it is gone for good, delete "
+                       "the object"});
+  }
+}
+
+}  // namespace
+
+std::string Notice::str() const {
+  return object.str() + ": " + (field.empty() ? "" : field + ": ") + reason;
+}
+
+std::vector<Notice> notices(const Objects& objects, std::span<const WorkloadInterface> interfaces,
+                            const dataplane::LinkMap& links) {
+  std::vector<Notice> out;
+  addTiers(objects, out);
+  addProfiles(objects, interfaces, out);
+  addInterfaces(interfaces, links, out);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace margay::controllers
