@@ -14,6 +14,7 @@
 #include "cmd/agent/control.h"
 #include "cmd/agent/daemon.h"
 #include "cmd/agent/node_options.h"
+#include "cmd/agent/run_lock.h"
 #include "cmd/agent/source_maker.h"
 
 namespace margay::agent {
@@ -53,13 +54,34 @@ Json summaryJson(const reconcile::OnceSummary& summary, std::uint64_t ruleCommit
   return out;
 }
 
+std::string_view programText(Mode mode) {
+  return mode == Mode::Once      ? "margay-node --once"
+         : mode == Mode::Cleanup ? "margay-node --cleanup"
+                                 : "margay-node";
+}
+
+/// None for a dry run, which changes nothing and makes no directory.
+Result<std::optional<RunLock>> lockOf(const std::string& runDir, Mode mode) {
+  if (mode == Mode::DryRun) return std::optional<RunLock>();
+  std::error_code error;
+  fs::create_directories(runDir, error);
+  if (error) {
+    return fail(Errc::Invalid, "cannot make " + runDir + ": " + error.message() +
+                                   "; set MARGAY_RUN_DIR to a directory that can be written");
+  }
+  auto lock = RunLock::take(runDir, std::string(programText(mode)));
+  if (!lock) return Fail(lock.error());
+  return std::optional<RunLock>(std::move(*lock));
+}
+
 class AgentImpl final : public Agent {
  public:
-  AgentImpl(Settings settings, Mode mode, std::unique_ptr<Kernel> kernel,
-            controllers::NodeOptions options, api::Parameters parameters,
-            const SourceMaker& makeSource)
+  AgentImpl(Settings settings, Mode mode, std::optional<RunLock> lock,
+            std::unique_ptr<Kernel> kernel, controllers::NodeOptions options,
+            api::Parameters parameters, const SourceMaker& makeSource)
       : settings_(std::move(settings)),
         mode_(mode),
+        lock_(std::move(lock)),
         daemon_(settings_, std::move(kernel), std::move(options), std::move(parameters),
                 makeSource) {}
 
@@ -108,6 +130,7 @@ class AgentImpl final : public Agent {
 
   Settings settings_;
   Mode mode_;
+  std::optional<RunLock> lock_;
   Daemon daemon_;
 };
 
@@ -124,13 +147,8 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
   if (!options) return Fail(options.error());
   auto source = sourceMaker(settings, *options);
   if (!source) return Fail(source.error());
-  if (mode != Mode::DryRun) {
-    std::error_code error;
-    fs::create_directories(settings.runDir, error);
-    if (error)
-      return fail(Errc::Invalid, "cannot make " + settings.runDir + ": " + error.message() +
-                                     "; set MARGAY_RUN_DIR to a directory that can be written");
-  }
+  auto lock = lockOf(settings.runDir, mode);
+  if (!lock) return Fail(lock.error());
   Kernel::Options kernelOptions;
   kernelOptions.families = options->families;
   kernelOptions.interfacePrefixes = options->statics.interfacePrefixes;
@@ -145,8 +163,9 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
         "kube-proxy runs in IPVS mode (kube-ipvs0 exists): its service traffic would pass by "
         "policy, so this node is not ready; use kube-proxy's iptables mode");
   }
-  return std::make_unique<AgentImpl>(std::move(settings), mode, std::move(*kernel),
-                                     std::move(*options), std::move(parameters), *source);
+  return std::make_unique<AgentImpl>(std::move(settings), mode, std::move(*lock),
+                                     std::move(*kernel), std::move(*options), std::move(parameters),
+                                     *source);
 }
 
 }  // namespace margay::agent
