@@ -49,13 +49,21 @@ std::string valueOf(const api::HttpRequest& request, const std::string& key) {
 }
 
 api::HttpResponse explainAnswer(Daemon& daemon, const api::HttpRequest& request) {
+  const auto node = valueOf(request, "node");
+  const auto& own = daemon.controller().nodeName();
+  if (!node.empty() && node != own) {
+    return text(400, "--node: this agent is of node " + own +
+                         " and answers for no other: ask the "
+                         "agent on " +
+                         node + ", or use --data-dir to ask none");
+  }
   const auto objects =
       daemon.ask<controllers::Objects>([&] { return daemon.controller().objects(); });
   if (!objects) return text(503, "margay-node is busy: its loop did not answer within 20 s");
   const auto got =
       explain(*objects, {valueOf(request, "from"), valueOf(request, "to"),
                          valueOf(request, "protocol"), valueOf(request, "port"),
-                         valueOf(request, "sourcePort"), valueOf(request, "icmpType")});
+                         valueOf(request, "sourcePort"), valueOf(request, "icmpType"), node});
   if (!got) return text(400, got.error().what);
   return json(*got);
 }

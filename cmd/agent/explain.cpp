@@ -57,6 +57,17 @@ Result<std::vector<Address>> addressesOf(const Objects& objects, const std::stri
   return out;
 }
 
+/// A node is known by its object or by a workload on it.
+Result<void> checkNode(const Objects& objects, const std::string& node) {
+  if (node.empty() || objects.contains({api::Kind::Node, {}, node})) return {};
+  const bool hasWorkload = std::any_of(objects.begin(), objects.end(), [&](const auto& entry) {
+    const auto* endpoint = std::get_if<std::shared_ptr<const api::WorkloadEndpoint>>(&entry.second);
+    return endpoint != nullptr && (*endpoint)->node == std::string_view(node);
+  });
+  if (hasWorkload) return {};
+  return fail(Errc::NotFound, "--node: there is no Node " + node + " and no workload on it");
+}
+
 ordered_json stageJson(const controllers::Stage& stage) {
   return {{"name", stage.name},     {"endpoint", stage.endpoint}, {"tier", stage.tier},
           {"policy", stage.policy}, {"rule", stage.rule},         {"action", stage.action}};
@@ -94,6 +105,7 @@ Result<controllers::Packet> packetOf(const ExplainQuery& query) {
 Result<ordered_json> explain(const Objects& objects, const ExplainQuery& query) {
   auto packet = packetOf(query);
   if (!packet) return Fail(packet.error());
+  if (auto known = checkNode(objects, query.node); !known) return Fail(known.error());
   const auto from = addressesOf(objects, query.from, "--from");
   if (!from) return Fail(from.error());
   const auto to = addressesOf(objects, query.to, "--to");
@@ -103,13 +115,14 @@ Result<ordered_json> explain(const Objects& objects, const ExplainQuery& query) 
       if (source.family() != destination.family()) continue;
       packet->source = source;
       packet->destination = destination;
-      const auto got = controllers::verdict(objects, *packet);
+      const auto got = controllers::verdict(objects, *packet, query.node);
       ordered_json out = {{"verdict", got.allowed ? "Allow" : "Deny"},
                           {"from", source.str()},
                           {"to", destination.str()},
                           {"protocol", packet->protocol},
                           {"port", packet->destinationPort},
                           {"stages", ordered_json::array()}};
+      if (!query.node.empty()) out["node"] = query.node;
       for (const auto& stage : got.stages) out["stages"].push_back(stageJson(stage));
       return out;
     }

@@ -16,11 +16,12 @@ struct ExplainQuery {
   std::string port;
   std::string sourcePort;
   std::string icmpType;  ///< "8" or "8/0"
+  std::string node;      ///< not empty: only what this node decides
 };
 
-/// {"verdict": "Allow" | "Deny", "from", "to", "protocol", "port", "stages": [...]}.
-/// `Errc::Invalid` names the argument that is wrong; `Errc::NotFound` the workload that is not
-/// known.
+/// {"verdict": "Allow" | "Deny", "from", "to", "protocol", "port", "stages": [...]}, and "node" if
+/// the query has one. `Errc::Invalid` names the argument that is wrong; `Errc::NotFound` the
+/// workload or node that is not known.
 Result<nlohmann::ordered_json> explain(const controllers::Objects& objects,
                                        const ExplainQuery& query);
 

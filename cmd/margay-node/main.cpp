@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 
 #include "base/log.h"
@@ -33,11 +34,14 @@ int run(int argc, char** argv) {
       ->excludes(onceFlag);
   app.add_option("--config", config, "felix.cfg to read instead of /etc/calico/felix.cfg");
   app.add_flag("--version", version, "print the version, exit");
-  app.failure_message(CLI::FailureMessage::simple);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);  // help
+    std::string line = error.what();
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    failed(line + " ('margay-node --help')");
+    return 2;
   }
   if (version) {
     std::cout << "margay-node " << kVersion << '\n';

@@ -8,8 +8,8 @@
 
 #include "base/result.h"
 
-/// The verbs of margayctl. Each returns the exit code: 0 done, 1 the operation failed. What is
-/// asked for goes to stdout, everything else to stderr.
+/// The verbs of margayctl. Each returns the exit code: 0 done, 1 the operation failed, 2 the
+/// command line is wrong. What is asked for goes to stdout, everything else to stderr.
 namespace margay::ctl {
 
 inline constexpr int kDone = 0;
@@ -68,6 +68,8 @@ int runEndpointProfile(const Environment& env, const std::string& endpointId,
 
 /// Prints one line to stderr and returns kFailed.
 int failed(const std::string& line);
+/// As `failed`, for a command line that is wrong: returns kUsage.
+int wrongUsage(const std::string& line);
 /// Columns wide enough for their cells, three blanks apart, first row is the header.
 void printTable(const std::vector<std::vector<std::string>>& rows);
 

@@ -1,6 +1,10 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <iostream>
 #include <map>
+#include <set>
 
 #include "cmd/margayctl/commands.h"
 
@@ -21,9 +25,10 @@ constexpr const char* kEndpointUsage =
     "       margayctl endpoint ID profile set [NAME...]\n"
     "       margayctl endpoint ID profile show\n";
 
-int usage(const char* text) {
-  std::cerr << text;
-  return kUsage;
+/// These words are no form of `command`.
+int wrongForm(const std::string& command) {
+  return wrongUsage(command + ": that is none of its forms: 'margayctl " + command +
+                    " --help' shows them");
 }
 
 using Words = std::vector<std::string>;
@@ -38,40 +43,84 @@ int runContainer(const Environment& env, const Words& words, const std::string& 
   if (words.size() == 2 && words[0] == "remove") return runContainerRemove(env, words[1]);
   if (words.size() == 3 && words[1] == "endpoint-id" && words[2] == "show")
     return runContainerEndpointId(env, words[0]);
-  return usage(kContainerUsage);
+  return wrongForm("container");
 }
 
 int runProfile(const Environment& env, const Words& words) {
   if (words.size() == 2 && words[0] == "add") return runProfileAdd(env, words[1]);
   if (words.size() == 1 && words[0] == "show") return runProfileShow(env);
-  return usage(kProfileUsage);
+  return wrongForm("profile");
 }
 
 int runEndpoint(const Environment& env, const Words& words) {
-  if (words.size() < 3 || words[1] != "profile") return usage(kEndpointUsage);
+  if (words.size() < 3 || words[1] != "profile") return wrongForm("endpoint");
   const Words profiles(words.begin() + 3, words.end());
   const auto& verb = words[2];
   const bool known = verb == "append" || verb == "remove" || verb == "set" || verb == "show";
   if (!known || ((verb == "append" || verb == "remove") && profiles.empty()))
-    return usage(kEndpointUsage);
+    return wrongForm("endpoint");
   return runEndpointProfile(env, words[0], verb, profiles);
+}
+
+using Formats = std::map<std::string, Output>;
+
+/// -o FORMAT: one of `formats`, whatever its case. `text` lists them.
+void addOutput(CLI::App* command, Output& output, const Formats& formats, const std::string& text) {
+  const auto parse = [&output, formats, text](std::string value) {
+    std::transform(value.begin(), value.end(), value.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const auto found = formats.find(value);
+    if (found == formats.end())
+      throw CLI::ValidationError("--output", "'" + value + "' is no format: " + text);
+    output = found->second;
+  };
+  command->add_option_function<std::string>("-o,--output", parse, text)->type_name("FORMAT");
+}
+
+/// "500ms", "30s", "2m" or "30", which are seconds.
+std::chrono::milliseconds parseDuration(const std::string& text) {
+  static const std::map<std::string, double> kUnits = {
+      {"ms", 1}, {"s", 1e3}, {"", 1e3}, {"m", 6e4}};
+  double count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
+  const auto milliseconds = unit == kUnits.end() ? -1 : count * unit->second;
+  if (error != std::errc{} || !(milliseconds >= 0 && milliseconds <= 3.6e6)) {
+    throw CLI::ValidationError("--timeout", "'" + text +
+                                                "' is no duration of at most an hour such as 30s, "
+                                                "500ms or 2m");
+  }
+  return std::chrono::milliseconds(static_cast<long>(milliseconds));
+}
+
+/// What CLI11 says, in one line that names the command and the way to its help.
+std::string usageLine(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const auto commands = app.get_subcommands();
+  const std::string first = argc > 1 ? argv[1] : "";
+  if (commands.empty()) {
+    const auto what = first.empty()
+                          ? std::string("a command is needed")
+                          : "there is no " +
+                                std::string(first.starts_with('-') ? "option" : "command") + " '" +
+                                first + "'";
+    return what + ": 'margayctl --help' lists them";
+  }
+  const auto& name = commands.front()->get_name();
+  std::string line = name + ": " + error.what();
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line + " ('margayctl " + name + " --help')";
 }
 
 int run(int argc, char** argv) {
   CLI::App app{"The command line of Margay, the network agent of a container host.", "margayctl"};
   app.require_subcommand(1);
-  app.failure_message(CLI::FailureMessage::simple);
   const auto env = environment();
   int code = kDone;
   Output output = Output::Table;
-  const std::map<std::string, Output> agentOutputs = {
-      {"json", Output::Json}, {"table", Output::Table}, {"ps", Output::Table}};
-  const std::map<std::string, Output> objectOutputs = {
-      {"json", Output::Json}, {"yaml", Output::Yaml}, {"yml", Output::Yaml}};
   const auto outputOption = [&](CLI::App* command) {
-    command->add_option("-o,--output", output, "json, or table (the default)")
-        ->option_text("FORMAT")
-        ->transform(CLI::CheckedTransformer(agentOutputs, CLI::ignore_case));
+    addOutput(command, output,
+              {{"json", Output::Json}, {"table", Output::Table}, {"ps", Output::Table}},
+              "json, or table (the default)");
   };
 
   auto* status = app.add_subcommand(
@@ -84,24 +133,25 @@ int run(int argc, char** argv) {
   outputOption(plan);
   plan->callback([&] { code = runPlan(env, output); });
 
-  std::string timeout = "30s";
+  std::chrono::milliseconds timeout = std::chrono::seconds(30);
   auto* wait = app.add_subcommand(
       "wait", "Lists the sources again and waits until all that was in them is in the kernel");
-  wait->add_option("--timeout", timeout, "such as 30s (the default) or 500ms")
-      ->option_text("DURATION")
-      ->transform(
-          CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}},
-                                CLI::AsNumberWithUnit::DEFAULT, "DURATION"));
-  wait->callback([&] {
-    code = runWait(env, std::chrono::milliseconds(static_cast<long>(std::stod(timeout) * 1000)));
-  });
+  wait->add_option_function<std::string>(
+          "--timeout", [&](const std::string& text) { timeout = parseDuration(text); },
+          "such as 30s (the default), 500ms or 2m")
+      ->type_name("DURATION");
+  wait->callback([&] { code = runWait(env, timeout); });
 
   std::string what;
   auto* inspect =
       app.add_subcommand("inspect", "What the agent computed: endpoints, sets, policies or groups");
-  inspect->add_option("what", what)
+  inspect->add_option("what", what, "endpoints, sets, policies or groups")
       ->required()
-      ->check(CLI::IsMember({"endpoints", "sets", "policies", "groups"}));
+      ->check([](const std::string& text) {
+        static const std::set<std::string> kAll = {"endpoints", "sets", "policies", "groups"};
+        return kAll.contains(text) ? ""
+                                   : "'" + text + "' is none of endpoints, sets, policies, groups";
+      });
   outputOption(inspect);
   inspect->callback([&] { code = runInspect(env, what, output); });
 
@@ -125,7 +175,8 @@ int run(int argc, char** argv) {
   explain->add_option("--source-port", arguments.sourcePort, "source port");
   explain->add_option("--icmp-type", arguments.icmpType, "TYPE or TYPE/CODE");
   explain->add_option("--data-dir", arguments.dataDir, "read this directory and ask no agent");
-  explain->add_option("--node", arguments.node, "with --data-dir: the node whose view it is");
+  explain->add_option("--node", arguments.node,
+                      "only what this node decides; without --data-dir it must be the agent's");
   outputOption(explain);
   explain->callback([&] { code = runExplain(env, arguments, output); });
 
@@ -140,9 +191,9 @@ int run(int argc, char** argv) {
   auto* convert =
       app.add_subcommand("convert", "The Calico objects that Kubernetes objects turn into");
   convert->add_option("-f,--filename", file, "file, or - for standard input")->required();
-  convert->add_option("-o,--output", output, "yaml (the default) or json")
-      ->option_text("FORMAT")
-      ->transform(CLI::CheckedTransformer(objectOutputs, CLI::ignore_case));
+  addOutput(convert, output,
+            {{"json", Output::Json}, {"yaml", Output::Yaml}, {"yml", Output::Yaml}},
+            "yaml (the default) or json");
   convert->callback([&] { code = runConvert(file, output); });
 
   std::string expression;
@@ -181,7 +232,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // help
+    return wrongUsage(usageLine(app, error, argc, argv));
   }
   return code;
 }

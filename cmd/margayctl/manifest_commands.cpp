@@ -1,7 +1,10 @@
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/codec/calico_encode.h"
 #include "api/codec/kubernetes_convert.h"
@@ -17,7 +20,9 @@ using Json = nlohmann::ordered_json;
 Result<std::string> textOf(const std::string& file) {
   if (file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
   std::ifstream in(file);
-  if (!in) return fail(Errc::NotFound, "cannot read " + file + ": does it exist?");
+  if (!in)
+    return fail(Errc::NotFound, "cannot read " + file + ": " + std::strerror(errno) +
+                                    ": give a file, or - for standard input");
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
@@ -55,19 +60,39 @@ Result<Json> explained(const Environment& env, const ExplainArguments& arguments
                                {"protocol", arguments.protocol},
                                {"port", arguments.port},
                                {"sourcePort", arguments.sourcePort},
-                               {"icmpType", arguments.icmpType}});
+                               {"icmpType", arguments.icmpType},
+                               {"node", arguments.node}});
     if (!got) return Fail(got.error());
     return Json(*got);
   }
   const auto loaded = api::loadDirectory(arguments.dataDir);
-  if (!loaded) return Fail(loaded.error());
+  if (!loaded) return Fail(withContext(loaded.error(), "--data-dir"));
   for (const auto& object : loaded->invalid)
     std::cerr << "margayctl: left out: " << object.kindName << ' ' << object.name << " ("
               << object.file << "): " << object.field << ": " << object.reason << '\n';
   controllers::Objects objects;
   for (const auto& update : loaded->updates) objects.emplace(update.key, *update.value);
   return agent::explain(objects, {arguments.from, arguments.to, arguments.protocol, arguments.port,
-                                  arguments.sourcePort, arguments.icmpType});
+                                  arguments.sourcePort, arguments.icmpType, arguments.node});
+}
+
+/// "Deny: tcp from shop/web (10.0.0.1) to 10.0.0.2 port 80"
+std::string explainTitle(const Json& answer, const ExplainArguments& arguments) {
+  const auto end = [&](const char* key, const std::string& asked) {
+    const auto address = answer[key].get<std::string>();
+    return asked == address ? address : asked + " (" + address + ')';
+  };
+  auto out = answer["verdict"].get<std::string>() + ": " + arguments.protocol + " from " +
+             end("from", arguments.from) + " to " + end("to", arguments.to);
+  if (!arguments.port.empty()) out += " port " + arguments.port;
+  if (!arguments.node.empty()) out += ", as far as node " + arguments.node + " decides";
+  return out;
+}
+
+/// Rules with ports match no packet without one.
+bool portForgotten(const ExplainArguments& arguments) {
+  static const std::set<std::string> kWithPorts = {"tcp", "udp", "sctp", "6", "17", "132"};
+  return arguments.port.empty() && kWithPorts.contains(arguments.protocol);
 }
 
 }  // namespace
@@ -83,8 +108,7 @@ int runExplain(const Environment& env, const ExplainArguments& arguments, Output
     return object.contains(key) && object[key].is_string() ? object[key].get<std::string>()
                                                            : std::string();
   };
-  std::cout << text(*got, "verdict") << ": " << text(*got, "from") << " to " << text(*got, "to")
-            << '\n';
+  std::cout << explainTitle(*got, arguments) << '\n';
   std::vector<std::vector<std::string>> rows = {
       {"STAGE", "WORKLOAD", "TIER", "POLICY", "RULE", "ACTION"}};
   for (const auto& stage : (*got)["stages"]) {
@@ -98,14 +122,20 @@ int runExplain(const Environment& env, const ExplainArguments& arguments, Output
   if (rows.size() > 1) {
     printTable(rows);
   } else {
-    std::cout << "neither end is a workload: no policy is asked\n";
+    std::cout << (arguments.node.empty() ? "neither end is a workload: no policy is asked\n"
+                                         : "neither end is a workload of node " + arguments.node +
+                                               ": it asks no policy\n");
   }
+  if (portForgotten(arguments)) std::cerr << "without --port no rule that has ports matches\n";
   return kDone;
 }
 
 int runValidate(const std::string& file, Output output) {
   const auto verdicts = verdictsOf(file);
-  if (!verdicts) return failed(verdicts.error().what);
+  if (!verdicts) {
+    return failed("cannot read " + verdicts.error().what +
+                  ": give a manifest, a directory of manifests, or - for standard input");
+  }
   bool valid = true;
   auto json = Json::array();
   for (const auto& verdict : *verdicts) {

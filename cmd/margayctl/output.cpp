@@ -10,6 +10,11 @@ int failed(const std::string& line) {
   return kFailed;
 }
 
+int wrongUsage(const std::string& line) {
+  std::cerr << "margayctl: " << line << '\n';
+  return kUsage;
+}
+
 void printTable(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {

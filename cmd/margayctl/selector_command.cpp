@@ -30,7 +30,7 @@ int runSelector(const std::string& expression, const std::string& labels, bool l
   const auto selector = api::Selector::parse(expression);
   if (!selector) return failed("selector '" + expression + "': " + selector.error().what);
   const auto parsed = parseLabels(labels);
-  if (!parsed) return failed(parsed.error().what);
+  if (!parsed) return wrongUsage("selector: " + parsed.error().what);
   const bool match = selector->matches(*parsed);
   if (output == Output::Json) {
     std::cout
