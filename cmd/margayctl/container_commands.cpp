@@ -7,15 +7,15 @@
 #include "api/file/manifest_writer.h"
 #include "base/hash.h"
 #include "cmd/margayctl/commands.h"
+#include "cmd/margayctl/value_store.h"
 #include "dataplane/workload_wiring.h"
 
-/// The verbs of calicoctl 0.5 and of the L2 prototype, on the file datastore. A container's
-/// endpoint is a WorkloadEndpoint manifest in the data directory.
+/// The verbs of calicoctl 0.5 and of the L2 prototype. A container's endpoint is a WorkloadEndpoint
+/// in the datastore.
 namespace margay::ctl {
 namespace {
 
 using api::Kind;
-using api::ManifestWriter;
 using api::WorkloadEndpoint;
 using EndpointPtr = std::shared_ptr<const WorkloadEndpoint>;
 
@@ -41,17 +41,17 @@ std::string endpointIdOf(const Environment& env, const std::string& container) {
   return sha1Hex(env.nodeName + '/' + workloadName(container)).substr(0, 32);
 }
 
-Result<std::vector<EndpointPtr>> endpointsIn(const ManifestWriter& writer) {
+Result<std::vector<EndpointPtr>> endpointsIn(ValueStore& writer) {
   auto found = writer.list(Kind::WorkloadEndpoint);
   if (!found) return Fail(found.error());
   std::vector<EndpointPtr> out;
   for (const auto& entry : *found) {
-    if (const auto* endpoint = std::get_if<EndpointPtr>(&entry.value)) out.push_back(*endpoint);
+    if (const auto* endpoint = std::get_if<EndpointPtr>(&entry)) out.push_back(*endpoint);
   }
   return out;
 }
 
-Result<EndpointPtr> endpointOf(const ManifestWriter& writer, const Environment& env,
+Result<EndpointPtr> endpointOf(ValueStore& writer, const Environment& env,
                                const std::string& container) {
   auto all = endpointsIn(writer);
   if (!all) return Fail(all.error());
@@ -71,11 +71,11 @@ std::string endpointId(const Environment& env, const WorkloadEndpoint& endpoint)
 }
 
 /// An address of a pool, unless there is no pool at all; and of nobody else.
-Result<void> checkAddress(const ManifestWriter& writer, const Address& address) {
+Result<void> checkAddress(ValueStore& writer, const Address& address) {
   auto pools = writer.list(Kind::IPPool);
   if (!pools) return Fail(pools.error());
   const bool inPool = std::any_of(pools->begin(), pools->end(), [&](const auto& found) {
-    const auto* pool = std::get_if<std::shared_ptr<const api::IPPool>>(&found.value);
+    const auto* pool = std::get_if<std::shared_ptr<const api::IPPool>>(&found);
     return pool != nullptr && (*pool)->cidr.contains(address);
   });
   if (!pools->empty() && !inPool)
@@ -122,8 +122,7 @@ WorkloadEndpoint endpointFor(const Environment& env, const NewContainer& wanted,
   return endpoint;
 }
 
-Result<void> addContainer(ManifestWriter& writer, const Environment& env,
-                          const NewContainer& wanted) {
+Result<void> addContainer(ValueStore& writer, const Environment& env, const NewContainer& wanted) {
   if (endpointOf(writer, env, wanted.container))
     return fail(Errc::Invalid,
                 wanted.container + " has already been configured with Margay networking");
@@ -163,7 +162,7 @@ bool validProfileName(const std::string& name) {
          });
 }
 
-Result<bool> addProfile(ManifestWriter& writer, const std::string& name) {
+Result<bool> addProfile(ValueStore& writer, const std::string& name) {
   if (!validProfileName(name))
     return fail(
         Errc::Invalid,
@@ -174,10 +173,6 @@ Result<bool> addProfile(ManifestWriter& writer, const std::string& name) {
   if (auto written = writer.put(std::make_shared<const api::Profile>(membersOnly(name))); !written)
     return Fail(written.error());
   return true;
-}
-
-Result<ManifestWriter> openData(const Environment& env) {
-  return ManifestWriter::open(env.dataDir);
 }
 
 std::string joined(const std::vector<std::string>& list) {
@@ -192,11 +187,11 @@ int runContainerAdd(const Environment& env, const std::string& container,
                     const std::string& address, const std::string& interfaceName) {
   const auto parsed = Address::parse(address);
   if (!parsed) return failed("'" + address + "' is not an IP address");
-  auto writer = openData(env);
+  auto writer = openValueStore(env);
   if (!writer) return failed(writer.error().what);
   NewContainer wanted{container, *parsed, "cali" + endpointIdOf(env, container).substr(0, 11),
                       interfaceName, "docker"};
-  if (auto added = addContainer(*writer, env, wanted); !added)
+  if (auto added = addContainer(**writer, env, wanted); !added)
     return failed("cannot add " + container + ": " + added.error().what);
   std::cout << "IP " << address << " added to " << containerName(container) << '\n';
   return kDone;
@@ -206,13 +201,13 @@ int runContainerAddGroup(const Environment& env, const std::string& container,
                          const std::string& address, const std::string& group) {
   const auto parsed = Address::parse(address);
   if (!parsed) return failed("'" + address + "' is not an IP address");
-  auto writer = openData(env);
+  auto writer = openValueStore(env);
   if (!writer) return failed(writer.error().what);
-  if (auto profile = addProfile(*writer, group); !profile) return failed(profile.error().what);
+  if (auto profile = addProfile(**writer, group); !profile) return failed(profile.error().what);
   NewContainer wanted{container, *parsed,  "tap" + endpointIdOf(env, container).substr(0, 11),
                       "eth0",    "docker", dataplane::ContainerRouting::OnLink,
                       {group}};
-  if (auto added = addContainer(*writer, env, wanted); !added)
+  if (auto added = addContainer(**writer, env, wanted); !added)
     return failed("cannot add " + container + ": " + added.error().what);
   std::cout << "IP " << address << " added to " << containerName(container) << " in group " << group
             << '\n';
@@ -220,11 +215,11 @@ int runContainerAddGroup(const Environment& env, const std::string& container,
 }
 
 int runContainerRemove(const Environment& env, const std::string& container) {
-  auto writer = openData(env);
+  auto writer = openValueStore(env);
   if (!writer) return failed(writer.error().what);
-  const auto endpoint = endpointOf(*writer, env, container);
+  const auto endpoint = endpointOf(**writer, env, container);
   if (!endpoint) return failed(endpoint.error().what);
-  if (auto removed = writer->remove(api::keyOfValue(*endpoint)); !removed)
+  if (auto removed = (*writer)->remove(api::keyOfValue(*endpoint)); !removed)
     return failed(removed.error().what);
   if (auto unwired = dataplane::unwireHost((*endpoint)->interfaceName); !unwired)
     return failed(unwired.error().what);
@@ -233,18 +228,18 @@ int runContainerRemove(const Environment& env, const std::string& container) {
 }
 
 int runContainerEndpointId(const Environment& env, const std::string& container) {
-  auto writer = openData(env);
+  auto writer = openValueStore(env);
   if (!writer) return failed(writer.error().what);
-  const auto endpoint = endpointOf(*writer, env, container);
+  const auto endpoint = endpointOf(**writer, env, container);
   if (!endpoint) return failed(endpoint.error().what);
   std::cout << endpointId(env, **endpoint) << '\n';
   return kDone;
 }
 
 int runProfileAdd(const Environment& env, const std::string& profile) {
-  auto writer = openData(env);
+  auto writer = openValueStore(env);
   if (!writer) return failed(writer.error().what);
-  const auto added = addProfile(*writer, profile);
+  const auto added = addProfile(**writer, profile);
   if (!added) return failed(added.error().what);
   std::cout << (*added ? "Created profile " + profile : "Profile " + profile + " already exists.")
             << '\n';
@@ -252,22 +247,22 @@ int runProfileAdd(const Environment& env, const std::string& profile) {
 }
 
 int runProfileShow(const Environment& env) {
-  auto writer = openData(env);
+  auto writer = openValueStore(env);
   if (!writer) return failed(writer.error().what);
-  const auto found = writer->list(Kind::Profile);
+  const auto found = (*writer)->list(Kind::Profile);
   if (!found) return failed(found.error().what);
   std::vector<std::vector<std::string>> rows = {{"NAME"}};
   for (const auto& entry : *found)
-    rows.push_back({std::get<std::shared_ptr<const api::Profile>>(entry.value)->name});
+    rows.push_back({std::get<std::shared_ptr<const api::Profile>>(entry)->name});
   printTable(rows);
   return kDone;
 }
 
 int runEndpointProfile(const Environment& env, const std::string& id, const std::string& verb,
                        const std::vector<std::string>& profiles) {
-  auto writer = openData(env);
+  auto writer = openValueStore(env);
   if (!writer) return failed(writer.error().what);
-  const auto all = endpointsIn(*writer);
+  const auto all = endpointsIn(**writer);
   if (!all) return failed(all.error().what);
   const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) {
     return e->node.view() == env.nodeName && endpointId(env, *e) == id;
@@ -282,7 +277,7 @@ int runEndpointProfile(const Environment& env, const std::string& id, const std:
     return kDone;
   }
   for (const auto& name : profiles) {
-    const auto existing = writer->find({Kind::Profile, {}, name});
+    const auto existing = (*writer)->find({Kind::Profile, {}, name});
     if (!existing) return failed(existing.error().what);
     if (!*existing && verb != "remove")
       return failed("there is no profile " + name + ": add it with 'margayctl profile add " + name +
@@ -295,7 +290,7 @@ int runEndpointProfile(const Environment& env, const std::string& id, const std:
   }
   auto changed = std::make_shared<WorkloadEndpoint>(**found);
   changed->profiles = std::make_shared<const std::vector<std::string>>(names);
-  if (auto written = writer->put(std::shared_ptr<const WorkloadEndpoint>(std::move(changed)));
+  if (auto written = (*writer)->put(std::shared_ptr<const WorkloadEndpoint>(std::move(changed)));
       !written)
     return failed(written.error().what);
   if (verb == "set")

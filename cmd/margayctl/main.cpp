@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cmd/margayctl/commands.h"
+#include "cmd/margayctl/datastore_commands.h"
 
 namespace margay::ctl {
 namespace {
@@ -210,6 +211,8 @@ int run(int argc, char** argv) {
   auto* version = app.add_subcommand("version", "Versions of this program and of the agent");
   version->add_flag("--client", clientOnly, "only of this program");
   version->callback([&] { code = runVersion(env, clientOnly); });
+
+  addDatastoreCommands(app, code);
 
   Words words;
   std::string interfaceName = "eth1";

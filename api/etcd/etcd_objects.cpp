@@ -1,0 +1,129 @@
+#include "api/etcd/etcd_objects.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/codec/calico_decode.h"
+#include "api/etcd/etcd_request.h"
+
+namespace margay::api {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string titleOf(const StoredKind& kind, const std::string& ns, const std::string& name) {
+  return std::string(kind.kindName) + "(" + (kind.namespaced ? ns + "/" : "") + name + ")";
+}
+
+Json withRevision(Json document, std::int64_t revision) {
+  if (document.is_object()) document["metadata"]["resourceVersion"] = std::to_string(revision);
+  return document;
+}
+
+Json forUsers(const EtcdKeyValue& kv) {
+  const auto key = parseStoredKey(kv.key);
+  if (!key) return {};
+  auto document = parseStored(*key, kv.value);
+  if (!document.is_object()) return {};
+  return withRevision(std::move(document), kv.modRevision);
+}
+
+Result<const StoredKind*> checked(const Json& document, std::string& ns, std::string& name) {
+  const auto decoded = decodeCalico(document);
+  if (!decoded.errors.empty()) {
+    std::string line = decoded.kindName.empty() ? "object" : decoded.kindName;
+    if (!decoded.name.empty()) line += " " + decoded.name;
+    const char* before = ": ";
+    for (const auto& error : decoded.errors) {
+      line += before + (error.field.empty() ? "" : error.field + ": ") + error.reason;
+      before = "; ";
+    }
+    return fail(Errc::Invalid, std::move(line));
+  }
+  const auto* kind = storedKindNamed(decoded.kindName);
+  if (kind == nullptr)
+    return fail(Errc::Invalid, decoded.kindName + " is no kind that is written by users");
+  ns = decoded.ns;
+  name = decoded.name;
+  return kind;
+}
+
+}  // namespace
+
+Result<Json> EtcdObjects::get(const StoredKind& kind, const std::string& ns,
+                              const std::string& name) const {
+  auto found = client_.get(storedKeyOf(kind, ns, name));
+  if (!found) return Fail(found.error());
+  if (!*found) return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
+  auto document = forUsers(**found);
+  if (document.is_null())
+    return fail(Errc::Invalid, titleOf(kind, ns, name) + ": the stored value is no JSON object");
+  return document;
+}
+
+Result<std::vector<Json>> EtcdObjects::list(const StoredKind& kind,
+                                            const std::optional<std::string>& ns) const {
+  std::string prefix = std::string(kResourcePrefix).append(kind.plural) + "/";
+  if (kind.namespaced && ns) prefix += *ns + "/";
+  std::vector<Json> out;
+  auto listed = client_.list(prefix,
+                             [&](EtcdKeyValue& kv) {
+                               auto document = forUsers(kv);
+                               if (!document.is_null()) out.push_back(std::move(document));
+                             },
+                             {});
+  if (!listed) return Fail(listed.error());
+  return out;
+}
+
+Result<Json> EtcdObjects::write(const Json& document, Mode mode) const {
+  std::string ns;
+  std::string name;
+  const auto kind = checked(document, ns, name);
+  if (!kind) return Fail(kind.error());
+  const auto key = storedKeyOf(**kind, ns, name);
+  const auto title = titleOf(**kind, ns, name);
+  auto before = client_.get(key);
+  if (!before) return Fail(before.error());
+  if (*before && mode == Mode::Create)
+    return fail(Errc::Stale, "resource already exists: " + title);
+  if (!*before && mode == Mode::Replace)
+    return fail(Errc::NotFound, "resource does not exist: " + title);
+  const std::int64_t revision = *before ? (*before)->modRevision : 0;
+  const auto asked = document["metadata"].value("resourceVersion", Json());
+  if (mode == Mode::Replace && asked.is_string() && asked != std::to_string(revision))
+    return fail(Errc::Stale,
+                "update conflict: " + title + " has been changed since it was read; read it again");
+  const auto old = *before ? forUsers(**before) : Json();
+  const auto stored = storageForm(**kind, document, old);
+  auto written = client_.write(
+      {{.key = key, .modRevision = revision}},
+      {{.key = key, .value = stored.dump(-1, ' ', false, Json::error_handler_t::replace)}});
+  if (!written) return Fail(withContext(written.error(), title));
+  auto out = withRevision(stored, *written);
+  out["metadata"]["name"] = name;
+  return out;
+}
+
+Result<Json> EtcdObjects::create(const Json& document) const {
+  return write(document, Mode::Create);
+}
+Result<Json> EtcdObjects::replace(const Json& document) const {
+  return write(document, Mode::Replace);
+}
+Result<Json> EtcdObjects::apply(const Json& document) const {
+  return write(document, Mode::Apply);
+}
+
+Result<void> EtcdObjects::remove(const StoredKind& kind, const std::string& ns,
+                                 const std::string& name) const {
+  const auto key = storedKeyOf(kind, ns, name);
+  const auto found = client_.get(key);
+  if (!found) return Fail(found.error());
+  if (!*found) return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
+  auto written = client_.write({{.key = key, .modRevision = (*found)->modRevision}},
+                               {{.key = key, .value = std::nullopt}});
+  if (!written) return Fail(withContext(written.error(), titleOf(kind, ns, name)));
+  return {};
+}
+
+}  // namespace margay::api

@@ -1,0 +1,324 @@
+#include "cmd/margayctl/datastore_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "api/codec/calico_encode.h"
+#include "api/codec/document_reader.h"
+#include "api/etcd/etcd_objects.h"
+#include "cmd/margayctl/commands.h"
+#include "cmd/margayctl/datastore_tables.h"
+#include "cmd/margayctl/value_store.h"
+
+namespace margay::ctl {
+namespace {
+
+namespace fs = std::filesystem;
+using api::EtcdObjects;
+using api::StoredKind;
+using Json = nlohmann::json;
+
+struct Arguments {
+  std::string kind;
+  std::vector<std::string> names;
+  std::string file;
+  std::string ns = "default";
+  std::string output = "ps";
+  bool allNamespaces = false;
+  bool exportForm = false;
+  bool skipExists = false;
+  bool skipNotExists = false;
+};
+
+enum class Verb { Create, Apply, Replace, Delete };
+
+/// What was done before the first failure is said with the failure.
+struct Tally {
+  std::size_t done = 0;
+  std::size_t wanted = 0;
+  std::string kindName;  // of all objects; empty if they differ
+  std::vector<std::string> failures;
+};
+
+Result<std::vector<Json>> documentsIn(const std::string& text, const std::string& file) {
+  std::vector<Json> out;
+  const auto problem = api::readDocuments(text, {}, [&](const api::DocumentPlace&, Json& document) {
+    out.push_back(std::move(document));
+  });
+  if (problem) return fail(Errc::Invalid, file + ": " + problem->str());
+  return out;
+}
+
+std::vector<std::string> filesOf(const std::string& path) {
+  std::vector<std::string> out;
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return {path};
+  for (const auto& entry : fs::directory_iterator(path, ignored)) {
+    const auto extension = entry.path().extension();
+    if (extension == ".yaml" || extension == ".yml" || extension == ".json")
+      out.push_back(entry.path().string());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<std::vector<Json>> readObjects(const Arguments& arguments) {
+  std::vector<Json> out;
+  for (const auto& path : filesOf(arguments.file)) {
+    std::string text;
+    if (path == "-") {
+      text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    } else {
+      std::ifstream in(path);
+      if (!in) return fail(Errc::NotFound, "cannot read " + path + ": does it exist?");
+      text.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    auto documents = documentsIn(text, path);
+    if (!documents) return Fail(documents.error());
+    std::move(documents->begin(), documents->end(), std::back_inserter(out));
+  }
+  if (out.empty()) return fail(Errc::Invalid, arguments.file + " has no objects in it");
+  return out;
+}
+
+std::string textAt(const Json& object, const char* field) {
+  if (!object.is_object() || !object.contains(field) || !object[field].is_string()) return {};
+  return object[field].get<std::string>();
+}
+
+/// The namespace of -n for objects that say none.
+void giveNamespace(Json& document, const std::string& ns) {
+  const auto* kind = api::storedKindNamed(textAt(document, "kind"));
+  if (kind == nullptr || !kind->namespaced || !document.contains("metadata")) return;
+  Json& metadata = document["metadata"];
+  if (metadata.is_object() && textAt(metadata, "namespace").empty()) metadata["namespace"] = ns;
+}
+
+Result<void> removeObject(const EtcdObjects& objects, const Json& document) {
+  const auto* kind = api::storedKindNamed(textAt(document, "kind"));
+  if (kind == nullptr || !document.contains("metadata"))
+    return fail(Errc::Invalid, "an object without a known kind and metadata");
+  const auto& metadata = document["metadata"];
+  return objects.remove(*kind, textAt(metadata, "namespace"), textAt(metadata, "name"));
+}
+
+Result<void> perform(const EtcdObjects& objects, Verb verb, const Json& document) {
+  const auto outcome = [](const Result<Json>& result) -> Result<void> {
+    if (!result) return Fail(result.error());
+    return {};
+  };
+  switch (verb) {
+    case Verb::Create:
+      return outcome(objects.create(document));
+    case Verb::Apply:
+      return outcome(objects.apply(document));
+    case Verb::Replace:
+      return outcome(objects.replace(document));
+    case Verb::Delete:
+      return removeObject(objects, document);
+  }
+  return {};
+}
+
+bool skipped(const Arguments& arguments, Verb verb, const Error& error) {
+  if (verb == Verb::Create && arguments.skipExists)
+    return error.code == Errc::Stale && error.what.find("already exists") != std::string::npos;
+  return verb == Verb::Delete && arguments.skipNotExists && error.code == Errc::NotFound;
+}
+
+int report(Verb verb, const Tally& tally) {
+  const std::map<Verb, std::pair<std::string, std::string>> words = {
+      {Verb::Create, {"created", "create"}},
+      {Verb::Apply, {"applied", "apply"}},
+      {Verb::Replace, {"replaced", "replace"}},
+      {Verb::Delete, {"deleted", "delete"}}};
+  const auto& [past, infinitive] = words.at(verb);
+  const std::string kind = tally.kindName.empty() ? "" : "'" + tally.kindName + "' ";
+  if (tally.done > 0 && tally.failures.empty())
+    std::cout << "Successfully " << past << ' ' << tally.done << ' ' << kind << "resource(s)\n";
+  else if (tally.done > 0)
+    std::cout << "Partial success: " << past << ' ' << tally.done << " out of " << tally.wanted
+              << ' ' << kind << "resources\n";
+  else if (tally.failures.empty())
+    std::cout << "No resources " << past << '\n';
+  for (const auto& failure : tally.failures) failed("cannot " + infinitive + ": " + failure);
+  return tally.failures.empty() ? kDone : kFailed;
+}
+
+int runOnObjects(const Arguments& arguments, Verb verb, std::vector<Json> documents) {
+  auto client = openEtcd();
+  if (!client) return failed(client.error().what);
+  const EtcdObjects objects(**client);
+  Tally tally;
+  tally.wanted = documents.size();
+  tally.kindName = textAt(documents.front(), "kind");
+  for (auto& document : documents) {
+    if (textAt(document, "kind") != tally.kindName) tally.kindName.clear();
+    giveNamespace(document, arguments.ns);
+    const auto done = perform(objects, verb, document);
+    if (done)
+      ++tally.done;
+    else if (!skipped(arguments, verb, done.error()))
+      tally.failures.push_back(done.error().what);
+  }
+  return report(verb, tally);
+}
+
+int runOnFile(const Arguments& arguments, Verb verb) {
+  auto documents = readObjects(arguments);
+  if (!documents) return failed(documents.error().what);
+  return runOnObjects(arguments, verb, std::move(*documents));
+}
+
+int unknownKind(const std::string& word) {
+  std::cerr << "margayctl: '" << word << "' is no kind: use one of";
+  const char* before = " ";
+  for (const auto& kind : api::storedKinds()) {
+    std::cerr << before << kind.kindName;
+    before = ", ";
+  }
+  std::cerr << '\n';
+  return kUsage;
+}
+
+int runDelete(const Arguments& arguments) {
+  if (!arguments.file.empty()) return runOnFile(arguments, Verb::Delete);
+  const auto* kind = kindOfWord(arguments.kind);
+  if (kind == nullptr) return unknownKind(arguments.kind);
+  if (arguments.names.empty()) {
+    failed("say which: margayctl delete " + arguments.kind + " NAME");
+    return kUsage;
+  }
+  std::vector<Json> documents;
+  for (const auto& name : arguments.names)
+    documents.push_back({{"kind", kind->kindName}, {"metadata", {{"name", name}}}});
+  return runOnObjects(arguments, Verb::Delete, std::move(documents));
+}
+
+Result<std::vector<Json>> wanted(const EtcdObjects& objects, const StoredKind& kind,
+                                 const Arguments& arguments) {
+  if (arguments.names.empty())
+    return arguments.allNamespaces ? objects.list(kind) : objects.list(kind, arguments.ns);
+  std::vector<Json> out;
+  for (const auto& name : arguments.names) {
+    auto found = objects.get(kind, arguments.ns, name);
+    if (!found) return Fail(found.error());
+    out.push_back(std::move(*found));
+  }
+  return out;
+}
+
+void printDocument(const Json& document, bool asYaml) {
+  std::cout << (asYaml ? api::yamlText(nlohmann::ordered_json(document)) : document.dump(2) + "\n");
+}
+
+/// Without what is of one cluster only.
+void strip(Json& document) {
+  for (const char* field : {"uid", "resourceVersion", "creationTimestamp"})
+    document["metadata"].erase(field);
+}
+
+int print(const StoredKind& kind, std::vector<Json> found, const Arguments& arguments) {
+  if (arguments.output == "ps" || arguments.output == "wide") {
+    const auto form = arguments.output == "wide" ? TableForm::Wide : TableForm::Narrow;
+    printTable(objectTable(kind, found, form, arguments.allNamespaces));
+    return kDone;
+  }
+  if (arguments.output == "name") {
+    for (const auto& object : found)
+      std::cout << kind.kindName << '/' << textAt(object["metadata"], "name") << '\n';
+    return kDone;
+  }
+  for (auto& object : found) {
+    if (arguments.exportForm) strip(object);
+  }
+  const bool asYaml = arguments.output == "yaml";
+  if (arguments.names.size() == 1) {
+    printDocument(found.front(), asYaml);
+    return kDone;
+  }
+  printDocument({{"apiVersion", "projectcalico.org/v3"},
+                 {"kind", std::string(kind.kindName) + "List"},
+                 {"items", std::move(found)},
+                 {"metadata", Json::object()}},
+                asYaml);
+  return kDone;
+}
+
+int runGet(const Arguments& arguments) {
+  Arguments wantedOnes = arguments;
+  if (!arguments.file.empty()) {
+    const auto documents = readObjects(arguments);
+    if (!documents) return failed(documents.error().what);
+    wantedOnes.kind = textAt(documents->front(), "kind");
+    for (const auto& document : *documents) {
+      const auto& metadata = document.value("metadata", Json::object());
+      if (textAt(document, "kind") != wantedOnes.kind)
+        return failed(arguments.file + " has objects of several kinds: get them kind by kind");
+      wantedOnes.names.push_back(textAt(metadata, "name"));
+      if (!textAt(metadata, "namespace").empty()) wantedOnes.ns = textAt(metadata, "namespace");
+    }
+  }
+  const auto* kind = kindOfWord(wantedOnes.kind);
+  if (kind == nullptr) return unknownKind(wantedOnes.kind);
+  auto client = openEtcd();
+  if (!client) return failed(client.error().what);
+  auto found = wanted(EtcdObjects(**client), *kind, wantedOnes);
+  if (!found) return failed(found.error().what);
+  return print(*kind, std::move(*found), wantedOnes);
+}
+
+CLI::Option* fileOption(CLI::App* command, Arguments& arguments) {
+  command->add_option("-n,--namespace", arguments.ns, "of objects that say none (default)");
+  return command->add_option("-f,--filename", arguments.file,
+                             "file, directory, or - for standard input");
+}
+
+}  // namespace
+
+void addDatastoreCommands(CLI::App& app, int& code) {
+  const auto arguments = std::make_shared<Arguments>();
+  auto* get = app.add_subcommand("get", "Objects in the datastore etcd");
+  get->add_option("kind", arguments->kind, "such as networkpolicy, node or np");
+  get->add_option("names", arguments->names);
+  fileOption(get, *arguments);
+  get->add_flag("-a,--all-namespaces", arguments->allNamespaces);
+  get->add_flag("--export", arguments->exportForm, "without what belongs to this cluster only");
+  get->add_option("-o,--output", arguments->output, "ps (the default), wide, yaml, json or name")
+      ->option_text("FORMAT")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, std::string>{{"ps", "ps"},
+                                                                             {"table", "ps"},
+                                                                             {"wide", "wide"},
+                                                                             {"yaml", "yaml"},
+                                                                             {"json", "json"},
+                                                                             {"name", "name"}},
+                                          CLI::ignore_case));
+  get->callback([arguments, &code] { code = runGet(*arguments); });
+
+  const auto onFile = [&](const char* name, const char* help, Verb verb) {
+    auto* command = app.add_subcommand(name, help);
+    fileOption(command, *arguments)->required();
+    command->callback([arguments, &code, verb] { code = runOnFile(*arguments, verb); });
+    return command;
+  };
+  onFile("apply",
+         "Creates objects in the datastore etcd, or takes the place of those that are there",
+         Verb::Apply);
+  onFile("replace", "Takes the place of objects in the datastore etcd", Verb::Replace);
+  onFile("create", "Creates objects in the datastore etcd", Verb::Create)
+      ->add_flag("--skip-exists", arguments->skipExists, "what exists is no failure");
+
+  auto* remove = app.add_subcommand("delete", "Deletes objects in the datastore etcd");
+  remove->add_option("kind", arguments->kind, "such as networkpolicy, node or np");
+  remove->add_option("names", arguments->names);
+  fileOption(remove, *arguments);
+  remove->add_flag("--skip-not-exists", arguments->skipNotExists, "what is gone is no failure");
+  remove->callback([arguments, &code] { code = runDelete(*arguments); });
+}
+
+}  // namespace margay::ctl

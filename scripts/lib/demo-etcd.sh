@@ -1,0 +1,124 @@
+# The demonstration of calicoctl 0.5.2 with what the hosts of that time shared: an etcd, and nothing else.
+source scripts/lib/ping-matrix.sh
+command -v etcd >/dev/null || { echo "etcd is missing: run scripts/packages test" >&2; exit 1; }
+
+say "Three hosts: calico-01 (172.17.8.101), calico-02 (172.17.8.102), and etcd-01 (172.17.8.100) with Debian's etcd"
+hosts_begin margay-lan
+hosts_add calico-01 172.17.8.101/24
+hosts_add calico-02 172.17.8.102/24
+hosts_add etcd-01 172.17.8.100/24
+export DATASTORE_TYPE=etcdv3 ETCD_ENDPOINTS=http://172.17.8.100:2379
+etcd_start() {
+  ip netns exec etcd-01 etcd --data-dir "$hosts_work/etcd" --listen-client-urls http://172.17.8.100:2379 \
+    --advertise-client-urls http://172.17.8.100:2379 --listen-peer-urls http://127.0.0.1:2380 \
+    --logger zap --log-outputs "$hosts_work/etcd.log" >/dev/null 2>&1 &
+  etcd_pid=$!
+  hosts_pids+=("$etcd_pid")
+}
+etcd_start
+
+say "margay-node on each host"
+for host in calico-01 calico-02; do
+  hosts_agent "$host" DATASTORE_TYPE=etcdv3 FELIX_PROMETHEUSMETRICSENABLED=true FELIX_HEALTHENABLED=true
+done
+for host in calico-01 calico-02; do hosts_wait_ready "$host"; done
+
+run() {  # run HOST COMMAND...: shows the command as typed, then runs it
+  local host=$1
+  shift
+  printf '   %s# margayctl %s\n' "$host" "$*"
+  hosts_ctl "$host" "$@" | sed 's/^/      /'
+}
+
+say "The hosts themselves, as Calico keeps them"
+cat >"$hosts_work/nodes.yaml" <<'YAML'
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: calico-01}
+spec: {bgp: {ipv4Address: 172.17.8.101/24}}
+---
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: calico-02}
+spec: {bgp: {ipv4Address: 172.17.8.102/24}}
+YAML
+run calico-01 apply -f "$hosts_work/nodes.yaml"
+run calico-02 get nodes -o wide
+
+say "Containers without a network, and their addresses"
+for name in A B C D E; do hosts_namespace "workload-$name"; done
+run calico-01 container add workload-A 192.168.0.1
+run calico-01 container add workload-B 192.168.0.2
+run calico-01 container add workload-C 192.168.0.3
+run calico-02 container add workload-D 192.168.0.4
+run calico-02 container add workload-E 192.168.0.5
+run calico-01 get workloadendpoints
+
+containers=(workload-A=192.168.0.1 workload-B=192.168.0.2 workload-C=192.168.0.3 workload-D=192.168.0.4 workload-E=192.168.0.5)
+settle() {
+  hosts_ctl calico-01 wait --timeout 10s
+  hosts_ctl calico-02 wait --timeout 10s
+}
+
+say "No profile yet: nobody may talk with anybody"
+settle
+expected() { echo no; }
+ping_matrix "${containers[@]}"
+
+say "Profiles"
+run calico-01 profile add PROF_A_C_E
+run calico-02 profile add PROF_B
+run calico-01 profile add PROF_D
+append() {  # append HOST CONTAINER PROFILE
+  printf '   %s# margayctl endpoint $(margayctl container %s endpoint-id show) profile append %s\n' "$1" "$2" "$3"
+  hosts_ctl "$1" endpoint "$(hosts_ctl "$1" container "$2" endpoint-id show)" profile append "$3" | sed 's/^/      /'
+}
+append calico-01 workload-A PROF_A_C_E
+append calico-01 workload-B PROF_B
+append calico-01 workload-C PROF_A_C_E
+append calico-02 workload-D PROF_D
+append calico-02 workload-E PROF_A_C_E
+
+say "Members of a profile reach each other, on both hosts, and nobody else"
+settle
+expected() {
+  case "$1 $2" in
+    workload-[ACE]\ workload-[ACE]) echo yes ;;
+    *) [ "$1" = "$2" ] && echo yes || echo no ;;
+  esac
+}
+ping_matrix "${containers[@]}"
+
+connected() { ip netns exec "$1" curl -s http://127.0.0.1:9091/metrics | grep -c "^margay_datastore_connected{source=\"etcd\"} $2"; }
+becomes() {  # becomes HOST VALUE: within 15 s
+  local i
+  for ((i = 0; i < 150; i++)); do
+    [ "$(connected "$1" "$2")" = 1 ] && return 0
+    sleep 0.1
+  done
+  return 1
+}
+
+say "etcd is killed: the state stays, and the nodes say that it is away"
+kill -9 "$etcd_pid"
+wait "$etcd_pid" 2>/dev/null || true
+check "calico-01 says so in its metrics" becomes calico-01 0
+check "calico-01 is still ready" ip netns exec calico-01 curl -sf http://127.0.0.1:9099/readiness
+ping_matrix "${containers[@]}"
+
+say "etcd is back: what is written then is in force at once"
+etcd_start
+check "calico-01 has found it" becomes calico-01 1
+check "calico-02 has found it" becomes calico-02 1
+append calico-01 workload-B PROF_A_C_E
+settle
+expected() {
+  case "$1 $2" in
+    workload-[ABCE]\ workload-[ABCE]) echo yes ;;
+    *) [ "$1" = "$2" ] && echo yes || echo no ;;
+  esac
+}
+ping_matrix "${containers[@]}"
+
+say "What etcd holds, under the keys of Calico"
+ip netns exec etcd-01 env ETCDCTL_API=3 etcdctl --endpoints "$ETCD_ENDPOINTS" get --prefix --keys-only /calico | sed '/^$/d; s/^/      /'
