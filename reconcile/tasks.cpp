@@ -2,12 +2,14 @@
 
 namespace margay::reconcile {
 
-void Tasks::post(std::function<void()> task) {
+bool Tasks::post(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
+    if (closed_) return false;
     tasks_.push_back(std::move(task));
   }
   wake_();
+  return true;
 }
 
 void Tasks::run() {
@@ -17,6 +19,14 @@ void Tasks::run() {
     tasks.swap(tasks_);
   }
   for (auto& task : tasks) task();
+}
+
+void Tasks::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  run();
 }
 
 }  // namespace margay::reconcile

@@ -71,6 +71,9 @@ Result<void> Daemon::run() {
              {"node", settings_.nodeName},
              {"data", settings_.datastore == "file" ? settings_.dataDir : settings_.datastore}});
   auto ended = loop_.run();
+  // The servers end with their last answer, and that must not wait for a loop that has ended.
+  tasks_.close();
+  waiters_.abandon();
   close(signals);
   log::info("margay-node stops; the kernel stays as it is");
   return ended;
@@ -237,16 +240,22 @@ Daemon::WaitResult Daemon::waitConverged(std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   auto waiter = std::make_shared<SettleWaiters::Waiter>();
   auto done = waiter->done.get_future();
-  tasks_.post([this, waiter] {
+  const bool posted = tasks_.post([this, waiter] {
     const auto barrier = waiters_.add(waiter);
     for (auto& source : sources_) source->relist(barrier);
   });
-  if (done.wait_until(deadline) == std::future_status::ready) return {true, {}};
+  if (posted && done.wait_until(deadline) != std::future_status::ready)
+    return {false, unsettled(waiter)};
+  if (posted && done.get()) return {true, {}};
+  return {false, {"margay-node ends"}};
+}
+
+std::vector<std::string> Daemon::unsettled(const std::shared_ptr<SettleWaiters::Waiter>& waiter) {
   const auto why = ask<std::vector<std::string>>([this, waiter] {
     waiters_.remove(waiter);
     return missing(*waiter);
   });
-  return {false, why.value_or(std::vector<std::string>{"margay-node is busy"})};
+  return why.value_or(std::vector<std::string>{"margay-node is busy"});
 }
 
 std::vector<std::string> Daemon::missing(const SettleWaiters::Waiter& waiter) const {

@@ -79,6 +79,8 @@ class Daemon {
   void take(const controllers::DesiredChange& change);
   void afterPass(const reconcile::PassReport& report);
   [[nodiscard]] std::size_t workLeft() const;
+  /// Gives up on a waiter and says what it waited for. Any thread but the loop's.
+  std::vector<std::string> unsettled(const std::shared_ptr<SettleWaiters::Waiter>& waiter);
   [[nodiscard]] std::vector<std::string> missing(const SettleWaiters::Waiter& waiter) const;
   Result<void> serve();
 

@@ -18,9 +18,14 @@ void SettleWaiters::listed(std::span<const std::uint64_t> barriers) {
 
 void SettleWaiters::settled() {
   for (auto& waiter : waiters_) {
-    if (waiter->listed) waiter->done.set_value();
+    if (waiter->listed) waiter->done.set_value(true);
   }
   std::erase_if(waiters_, [](const auto& waiter) { return waiter->listed; });
+}
+
+void SettleWaiters::abandon() {
+  for (auto& waiter : waiters_) waiter->done.set_value(false);
+  waiters_.clear();
 }
 
 }  // namespace margay::agent

@@ -16,7 +16,7 @@ class SettleWaiters {
   struct Waiter {
     std::uint64_t barrier = 0;
     bool listed = false;
-    std::promise<void> done;
+    std::promise<bool> done;  ///< false: the agent ends before
   };
 
   /// The number of the barrier to list behind.
@@ -26,6 +26,8 @@ class SettleWaiters {
   void listed(std::span<const std::uint64_t> barriers);
   /// Nothing is left to do: who has listed is done.
   void settled();
+  /// The agent ends: nobody waits any longer.
+  void abandon();
 
  private:
   std::vector<std::shared_ptr<Waiter>> waiters_;

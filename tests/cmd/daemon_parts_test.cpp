@@ -70,7 +70,7 @@ TEST(SettleWaiters, AreDoneWhenTheirBarrierCameAndNothingIsLeft) {
   const auto second = std::make_shared<SettleWaiters::Waiter>();
   auto firstDone = first->done.get_future();
   auto secondDone = second->done.get_future();
-  const auto done = [](std::future<void>& future) {
+  const auto done = [](std::future<bool>& future) {
     return future.wait_for(0s) == std::future_status::ready;
   };
   const auto barrier = waiters.add(first);
@@ -94,6 +94,17 @@ TEST(SettleWaiters, ForgetWhoGaveUp) {
   waiters.listed(std::vector{barrier});
   waiters.settled();
   EXPECT_EQ(done.wait_for(0s), std::future_status::timeout);
+}
+
+TEST(SettleWaiters, EndWithTheAgent) {
+  SettleWaiters waiters;
+  const auto waiter = std::make_shared<SettleWaiters::Waiter>();
+  auto done = waiter->done.get_future();
+  waiters.add(waiter);
+  waiters.abandon();
+  ASSERT_EQ(done.wait_for(0s), std::future_status::ready);
+  EXPECT_FALSE(done.get());
+  waiters.settled();
 }
 
 TEST(Readiness, ComesOnceWithTheFirstPassThatLeavesNothing) {

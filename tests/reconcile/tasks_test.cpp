@@ -55,6 +55,20 @@ TEST(Tasks, GiveNoAnswerWhereTheLoopDoesNotCome) {
   EXPECT_EQ(tasks.ask<int>([] { return 42; }, 0ms), std::nullopt);
 }
 
+TEST(Tasks, AfterTheLoopNobodyWaits) {
+  Tasks tasks([] {});
+  int ran = 0;
+  EXPECT_TRUE(tasks.post([&] { ++ran; }));
+  tasks.close();
+  EXPECT_EQ(ran, 1) << "what was posted before is done";
+  EXPECT_FALSE(tasks.post([&] { ++ran; }));
+  tasks.run();
+  EXPECT_EQ(ran, 1);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(tasks.ask<int>([] { return 42; }, 20s), std::nullopt);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+}
+
 TEST(Liveness, EndsWhereProgressStandsStill) {
   margay::testing::FakeClock clock;
   Liveness liveness;

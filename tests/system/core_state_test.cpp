@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "tests/system/backend.h"
 #include "tests/system/cluster.h"
@@ -127,6 +128,27 @@ TEST_F(CoreState, SigtermLeavesTheKernelAsItIs) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
   EXPECT_EQ(kernelState(host()), before);
   EXPECT_TRUE(pingReaches(a().from(), b().address(), kPatience));
+}
+
+TEST_F(CoreState, SigtermDoesNotWaitForThoseWhoWaitForWhatCannotBe) {
+  // A route of somebody else is where one of ours should be.
+  static_cast<void>(host().mustSh("ip -6 route add fd65:0:0:1::9 dev eth0"));
+  static_cast<void>(cluster().addPod(host(), {.name = "c", .addresses = {"fd65:0:0:1::9"}}));
+  host().start();
+  EXPECT_NE(host().ctl("wait --timeout 1s").status, 0);
+  ShellResult waited;
+  std::thread waiting([&] { waited = host().ctl("wait --timeout 60s 2>&1"); });
+  // The socket that listens, and that of a connection.
+  const auto asked = [&] { return host().sh("grep margay.sock /proc/self/net/unix").output; };
+  EXPECT_TRUE(eventually([&, text = std::string()]() mutable {
+    text = asked();
+    return std::count(text.begin(), text.end(), '\n') >= 2;
+  }));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(host().stop(), 0);
+  waiting.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+  EXPECT_NE(waited.status, 0) << waited.output;
 }
 
 TEST_F(CoreState, APodThatJoinsAGroupCommitsNoRulesAndCostsTheSameAmongManyRules) {
