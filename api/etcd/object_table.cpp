@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/etcd/shared_parts.h"
+
 namespace margay::api {
 namespace {
 
@@ -41,6 +43,7 @@ ObjectTable::Known* ObjectTable::place(const EtcdKeyValue& kv) {
 void ObjectTable::put(const EtcdKeyValue& kv, Known& known, std::vector<Update>& updates) {
   known.revision = kv.modRevision;
   auto decoded = decodeStored(*parseStoredKey(kv.key), kv.value);
+  shareParts(decoded, pools_);
   note(kv.key.substr(kResourcePrefix.size()), known, decoded);
   const bool had = std::exchange(known.inStore, decoded.value.has_value());
   if (had || known.inStore) updates.push_back({std::move(decoded.key), std::move(decoded.value)});

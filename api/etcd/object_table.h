@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "api/codec/kubernetes_pools.h"
 #include "api/etcd/answer_reader.h"
 #include "api/etcd/stored_object.h"
 #include "api/model/object.h"
@@ -49,6 +50,7 @@ class ObjectTable {
 
   std::unordered_map<std::string, Known> objects_;  // by the key behind kResourcePrefix
   std::map<std::string, Notes> notes_;              // by the same
+  EndpointPools pools_;
   std::uint64_t notesVersion_ = 0;
   std::uint32_t list_ = 0;
 };

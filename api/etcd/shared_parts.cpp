@@ -1,0 +1,64 @@
+#include "api/etcd/shared_parts.h"
+
+#include <memory>
+#include <string>
+
+namespace margay::api {
+namespace {
+
+void add(std::string& key, std::string_view text) {
+  key += std::to_string(text.size());
+  key += ':';
+  key += text;
+}
+
+std::string keyOf(const Labels& labels) {
+  std::string key;
+  for (const auto& [name, value] : labels.pairs()) {
+    add(key, name);
+    add(key, value);
+  }
+  return key;
+}
+
+std::string keyOf(const ProfileNames& names) {
+  std::string key;
+  for (const auto& name : *names) add(key, name);
+  return key;
+}
+
+std::string keyOf(const EndpointPorts& ports) {
+  std::string key;
+  for (const auto& port : *ports) {
+    add(key, port.name);
+    key += std::to_string(port.protocol) + '/' + std::to_string(port.port) + ' ';
+  }
+  return key;
+}
+
+template <class T>
+void share(T& value, EndpointPools& pools) {
+  const std::string key = keyOf(value);
+  const T* known = pools.find<T>(key);
+  value = known != nullptr ? *known : pools.keep<T>(key, value);
+}
+
+}  // namespace
+
+void shareParts(Decoded& decoded, EndpointPools& pools) {
+  if (!decoded.value) return;
+  auto* found = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&*decoded.value);
+  if (found == nullptr) return;
+  auto endpoint = std::make_shared<WorkloadEndpoint>(**found);
+  endpoint->ns = pools.string(endpoint->ns);
+  endpoint->node = pools.string(endpoint->node);
+  endpoint->orchestrator = pools.string(endpoint->orchestrator);
+  endpoint->endpoint = pools.string(endpoint->endpoint);
+  if (!endpoint->labels.empty()) share(endpoint->labels, pools);
+  if (endpoint->profiles) share(endpoint->profiles, pools);
+  if (endpoint->ports) share(endpoint->ports, pools);
+  decoded.key.ns = endpoint->ns;
+  *found = std::move(endpoint);
+}
+
+}  // namespace margay::api

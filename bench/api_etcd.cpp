@@ -1,0 +1,210 @@
+#include <benchmark/benchmark.h>
+#include <malloc.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "api/etcd/etcd_source.h"
+#include "api/etcd/stored_object.h"
+#include "tests/api/etcd_server.h"
+
+/// How long does the first list of a cluster's workload endpoints from a real etcd take, and how
+/// much memory at its peak, beside fetching and parsing the same bytes only? And how long is it
+/// from a write to its value in the mailbox?
+namespace margay::api {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+/// As Calico's CNI plugin writes one.
+EtcdWrite endpoint(int i, int version = 0) {
+  const std::string n = std::to_string(i);
+  const std::string node = "node-" + std::to_string(i / 110);
+  const std::string ns = "ns-" + std::to_string(i / 100);
+  const std::string pod = "app-6d4b75cb6d-" + n;
+  const std::string name =
+      "node--" + std::to_string(i / 110) + "-k8s-app--6d4b75cb6d--" + n + "-eth0";
+  const json document = {
+      {"kind", "WorkloadEndpoint"},
+      {"apiVersion", "projectcalico.org/v3"},
+      {"metadata",
+       {{"name", name},
+        {"generateName", "app-6d4b75cb6d-"},
+        {"namespace", ns},
+        {"uid", "11111111-2222-4333-8444-" + n},
+        {"creationTimestamp", "2024-01-01T00:00:00Z"},
+        {"labels",
+         {{"app", "app-" + std::to_string(i / 50)},
+          {"pod-template-hash", "6d4b75cb6d"},
+          {"projectcalico.org/namespace", ns},
+          {"projectcalico.org/orchestrator", "k8s"},
+          {"projectcalico.org/serviceaccount", "default"}}}}},
+      {"spec",
+       {{"orchestrator", "k8s"},
+        {"node", node},
+        {"containerID", std::string(64, 'c')},
+        {"pod", pod},
+        {"endpoint", "eth0"},
+        {"serviceAccountName", "default"},
+        {"ipNetworks",
+         {"10." + std::to_string(version + i / 65536) + "." + std::to_string(i / 256 % 256) + "." +
+          std::to_string(i % 256) + "/32"}},
+        {"profiles", {"kns." + ns, "ksa." + ns + ".default"}},
+        {"interfaceName", "cali" + std::string(11 - n.size(), '0') + n},
+        {"ports", json::array({{{"name", "http"}, {"port", 8080}, {"protocol", "TCP"}}})}}}};
+  return {.key = storedKeyOf(*storedKindNamed("WorkloadEndpoint"), ns, name),
+          .value = document.dump()};
+}
+
+std::unique_ptr<EtcdClient> connect(const std::string& url) {
+  auto made = EtcdClient::make(test::quickOptions({url}));
+  return made ? std::move(*made) : nullptr;
+}
+
+/// An etcd with `count` endpoints, filled once; empty where there is none.
+std::string etcdWith(int count) {
+  static std::map<int, std::unique_ptr<test::EtcdServer>> servers;
+  auto& server = servers[count];
+  if (server) return server->url();
+  server = test::EtcdServer::alone();
+  if (!server) return {};
+  auto client = connect(server->url());
+  std::vector<EtcdWrite> writes;
+  for (int i = 0; i < count; ++i) {
+    writes.push_back(endpoint(i));
+    if (writes.size() < 100 && i + 1 < count) continue;
+    if (!client->write({}, writes)) return {};
+    writes.clear();
+  }
+  return server->url();
+}
+
+double memoryMb(const char* field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(field, 0) == 0) return std::stod(line.substr(line.find(':') + 1)) / 1024;
+  }
+  return 0;
+}
+
+/// What a block of work needs above what was there before.
+class Memory {
+ public:
+  Memory() {
+    ::mallopt(M_ARENA_MAX, 1);  // as margay-node
+    ::malloc_trim(0);
+    std::ofstream("/proc/self/clear_refs") << 5;
+    before_ = memoryMb("VmRSS");
+  }
+  [[nodiscard]] double peak() const { return memoryMb("VmHWM") - before_; }
+  [[nodiscard]] double kept() const {
+    ::malloc_trim(0);
+    return memoryMb("VmRSS") - before_;
+  }
+
+ private:
+  double before_ = 0;
+};
+
+void fetchAndParse(benchmark::State& state) {
+  const auto url = etcdWith(static_cast<int>(state.range(0)));
+  if (url.empty()) return state.SkipWithError("no etcd");
+  const auto client = connect(url);
+  double peak = 0;
+  std::size_t bytes = 0;
+  for (auto round : state) {
+    static_cast<void>(round);
+    const Memory memory;
+    bytes = 0;
+    const auto listed = client->list(std::string(kResourcePrefix),
+                                     [&](EtcdKeyValue& kv) {
+                                       bytes += kv.value.size();
+                                       benchmark::DoNotOptimize(json::parse(kv.value));
+                                     },
+                                     {});
+    if (!listed) return state.SkipWithError(listed.error().what.c_str());
+    peak = memory.peak();
+  }
+  state.counters["peakMB"] = peak;
+  state.counters["bytesMB"] = static_cast<double>(bytes) / (1 << 20);
+}
+BENCHMARK(fetchAndParse)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+void listIntoStore(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const auto url = etcdWith(static_cast<int>(count));
+  if (url.empty()) return state.SkipWithError("no etcd");
+  double peak = 0;
+  double kept = 0;
+  for (auto round : state) {
+    static_cast<void>(round);
+    const Memory memory;
+    Mailbox mailbox;
+    std::vector<Update> store;
+    store.reserve(count);
+    EtcdSource source(connect(url), mailbox);
+    source.start();
+    for (bool synced = false; !synced;) {
+      pollfd entry{mailbox.fd(), POLLIN, 0};
+      ::poll(&entry, 1, 10'000);
+      auto batch = mailbox.take();
+      std::move(batch.updates.begin(), batch.updates.end(), std::back_inserter(store));
+      if (batch.states.contains("etcd")) synced = batch.states.at("etcd").synced;
+    }
+    if (store.size() != count) state.SkipWithError("not all arrived");
+    peak = memory.peak();
+    kept = memory.kept();
+    state.PauseTiming();
+    source.stop();
+    store.clear();
+    state.ResumeTiming();
+  }
+  state.counters["peakMB"] = peak;
+  state.counters["keptMB"] = kept;
+}
+BENCHMARK(listIntoStore)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+void writeToMailbox(benchmark::State& state) {
+  const auto url = etcdWith(static_cast<int>(state.range(0)));
+  if (url.empty()) return state.SkipWithError("no etcd");
+  const auto client = connect(url);
+  Mailbox mailbox;
+  EtcdSource source(connect(url), mailbox);
+  source.start();
+  const auto wait = [&](const auto& wanted) {
+    for (;;) {
+      auto batch = mailbox.take();
+      if (wanted(batch)) return;
+      pollfd entry{mailbox.fd(), POLLIN, 0};
+      ::poll(&entry, 1, 10'000);
+    }
+  };
+  wait([](const Mailbox::Batch& batch) {
+    return batch.states.contains("etcd") && batch.states.at("etcd").synced;
+  });
+  std::vector<double> took;
+  int version = 1;
+  for (auto round : state) {
+    static_cast<void>(round);
+    const auto write = endpoint(7, ++version % 100);
+    const auto begin = Clock::now();
+    if (!client->write({}, {write})) return state.SkipWithError("cannot write");
+    wait([](const Mailbox::Batch& batch) { return !batch.updates.empty(); });
+    took.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+  }
+  std::sort(took.begin(), took.end());
+  state.counters["p50ms"] = took[took.size() / 2];
+  state.counters["p99ms"] = took[took.size() * 99 / 100];
+}
+BENCHMARK(writeToMailbox)
+    ->Arg(10'000)
+    ->Iterations(1000)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+}  // namespace
+}  // namespace margay::api
