@@ -30,7 +30,7 @@ struct DocumentVerdict {
 };
 
 /// A verdict for each object of a text (YAML or JSON), in its order; what ends the reading is the
-/// last one.
+/// last one. Of objects with one key all but the first are invalid, in this and the next function.
 [[nodiscard]] std::vector<DocumentVerdict> validateText(std::string_view text,
                                                         const std::string& file);
 /// Of a file, whatever its name, or of every manifest below a directory. An error if `path` cannot

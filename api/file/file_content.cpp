@@ -27,14 +27,14 @@ bool endsWith(std::string_view text, std::string_view end) {
   return text.size() > end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+}  // namespace
+
 Origin originOf(const json& document) {
   const auto version = document.find("apiVersion");
   const bool calico = version != document.end() && version->is_string() &&
                       isCalicoApiVersion(version->get_ref<const std::string&>());
   return calico ? Origin::Calico : Origin::Kubernetes;
 }
-
-}  // namespace
 
 std::string_view FileObject::ns() const {
   return std::visit([](const auto& pointer) { return nsOf(*pointer); }, value);

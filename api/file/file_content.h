@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +47,9 @@ enum class FileFormat : std::uint8_t { Yaml, Json, Prototype, None };
 /// thread a decoder.
 [[nodiscard]] Result<FileContent> readFile(int fd, FileFormat format, const std::string& file,
                                            const DocumentLimits& limits, ObjectDecoder& decoder);
+
+/// By `apiVersion`.
+[[nodiscard]] Origin originOf(const nlohmann::json& document);
 
 /// Adds what a decoded document says to `content`.
 void addDecoded(Decoded&& decoded, Origin origin, int document, const std::string& file,

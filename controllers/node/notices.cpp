@@ -38,20 +38,21 @@ void addTiers(const Objects& objects, std::vector<Notice>& out) {
 }
 
 Notice missingProfile(const std::string& name, const std::vector<std::string>& workloads) {
-  const auto which = "workload" + std::string(workloads.size() == 1 ? " " : "s ") +
-                     shortList(workloads) + " of this node";
+  const bool one = workloads.size() == 1;
+  const auto which =
+      std::string(one ? "workload " : "workloads ") + shortList(workloads) + " of this node";
   if (name.starts_with(kOfNamespace)) {
     return {{Kind::Namespace, {}, name.substr(kOfNamespace.size())},
             "",
-            "does not exist, but " + which +
-                " belong to it: what no policy allows is denied to them, and no namespaceSelector "
-                "knows them; add the Namespace"};
+            "does not exist, but " + which + (one ? " belongs" : " belong") +
+                " to it: without its profile only policies allow anything, and no "
+                "namespaceSelector matches; add the Namespace"};
   }
   return {{Kind::Profile, {}, name},
           "",
-          "does not exist, but " + which +
-              " refer to it: it allows nothing and gives no labels; add the Profile or take it "
-              "from their spec.profiles"};
+          "does not exist, but " + which + (one ? " refers" : " refer") +
+              " to it: it allows nothing and gives no labels; add the Profile or take the name out "
+              "of spec.profiles"};
 }
 
 void addProfiles(const Objects& objects, std::span<const WorkloadInterface> interfaces,
@@ -78,8 +79,8 @@ void addInterfaces(std::span<const WorkloadInterface> interfaces, const dataplan
     if (links.contains(interface.device)) continue;
     const auto& endpoint = *interface.endpoint->endpoint;
     out.push_back({keyOf(endpoint), endpoint.interfaceName.empty() ? "" : "spec.interfaceName",
-                   "there is no interface " + interface.device + " on this node: " +
-                       workloadName(endpoint) +
+                   "there is no interface " + interface.device +
+                       " on this node: " + workloadName(endpoint) +
                        " has no route until its interface is made; if it is gone for good, delete "
                        "the object"});
   }

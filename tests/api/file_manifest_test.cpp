@@ -198,5 +198,33 @@ TEST_F(FileManifestTest, ValidatesEachDocument) {
   EXPECT_FALSE(validatePath(directory_ + "/none"));
 }
 
+TEST_F(FileManifestTest, ValidationNamesBothFilesOfTwoObjectsWithOneKey) {
+  const std::string pod =
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec: {nodeName: "
+      "one}\nstatus: "
+      "{podIP: 10.0.0.1}\n";
+  write("a.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\n" + pod);
+  write("b.yaml", pod);
+  const auto got = validatePath(directory_);
+  ASSERT_TRUE(got);
+  ASSERT_THAT(*got, SizeIs(3));
+  EXPECT_TRUE((*got)[0].valid());
+  EXPECT_TRUE((*got)[1].valid()) << "the first one counts";
+  ASSERT_FALSE((*got)[2].valid());
+  EXPECT_EQ((*got)[2].file, "b.yaml");
+  EXPECT_EQ((*got)[2].kind, "Pod");
+  EXPECT_EQ((*got)[2].errors[0].field, "metadata.name");
+  EXPECT_EQ((*got)[2].errors[0].reason,
+            "is already defined in a.yaml (document 2); that one counts");
+}
+
+TEST_F(FileManifestTest, ValidationOfOneTextSeesItsOwnDuplicates) {
+  const std::string text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n";
+  const auto got = validateText(text + "---\n" + text, "standard input");
+  ASSERT_THAT(got, SizeIs(2));
+  EXPECT_TRUE(got[0].valid());
+  EXPECT_THAT(got[1].errors[0].reason, HasSubstr("standard input (document 1)"));
+}
+
 }  // namespace
 }  // namespace margay::api
