@@ -1,5 +1,6 @@
 #include "cmd/agent/inspect_json.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "api/codec/calico_encode.h"
@@ -58,10 +59,22 @@ std::string agoText(TimePoint then, TimePoint now) {
   return std::to_string(seconds) + " s ago";
 }
 
+/// What a table counts. Of rule tables, our chains, and our places in chains of the kernel.
+std::string_view unitOf(const std::string& table) {
+  static const std::map<std::string_view, std::string_view> kUnits = {{"ipset", "members"},
+                                                                      {"sysctl", "values"},
+                                                                      {"neighbour", "neighbours"},
+                                                                      {"route", "routes"},
+                                                                      {"conntrack", "addresses"}};
+  const auto found = kUnits.find(table);
+  return found == kUnits.end() ? "chains" : found->second;
+}
+
 Json tableJson(const reconcile::TableStatus& table, TimePoint now) {
-  Json out = {{"name", table.name},       {"desired", table.desired}, {"observed", table.observed},
-              {"pending", table.pending}, {"failing", table.failing}, {"drift", table.drift},
-              {"lastRepair", nullptr},    {"lastError", nullptr}};
+  Json out = {
+      {"name", table.name},         {"unit", unitOf(table.name)}, {"desired", table.desired},
+      {"observed", table.observed}, {"pending", table.pending},   {"failing", table.failing},
+      {"drift", table.drift},       {"lastRepair", nullptr},      {"lastError", nullptr}};
   if (table.lastRepair) out["lastRepair"] = agoText(*table.lastRepair, now);
   if (table.lastError &&
       (table.pending > 0 || now - table.lastError->at < std::chrono::minutes(10))) {

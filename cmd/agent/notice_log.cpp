@@ -11,9 +11,9 @@ void NoticeLog::report(const controllers::NodeController& controller, TimePoint 
   revision_ = controller.revision();
   const auto lines = take(controller.notices(), now);
   for (const auto& notice : lines.lasting) {
-    log::warn("an object refers to what is not there", {{"object", notice.object.str()},
-                                                        {"field", notice.field},
-                                                        {"reason", notice.reason}});
+    log::warn(
+        "an object refers to what is not there",
+        {{"object", notice.object.str()}, {"field", notice.field}, {"reason", notice.reason}});
   }
   for (const auto& notice : lines.over) {
     log::info("what an object refers to is there now, or no longer referred to",
@@ -28,8 +28,8 @@ NoticeLog::Lines NoticeLog::take(const std::vector<controllers::Notice>& notices
   for (const auto& notice : notices) {
     auto key = std::pair(notice.object, notice.field);
     auto known = before.extract(key);
-    auto& seen = known.empty() ? seen_[std::move(key)]
-                               : seen_.insert(std::move(known)).position->second;
+    auto& seen =
+        known.empty() ? seen_[std::move(key)] : seen_.insert(std::move(known)).position->second;
     if (!seen.since) seen.since = now;
     seen.notice = notice;
     if (seen.said) continue;

@@ -23,10 +23,23 @@ void PassReporter::report(const reconcile::PassReport& pass,
   }
   reportInvalid(controller, sources);
   if (pass.changed > 0) {
-    log::info("converged", {{"changed", pass.changed},
-                            {"failed", pass.failed},
-                            {"ms", std::chrono::duration<double, std::milli>(pass.took).count()}});
+    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(pass.took);
+    log::info(pass.failed == 0 ? "converged" : "changed in part; the rest is tried again",
+              {{"changed", pass.changed},
+               {"failed", pass.failed},
+               {"tables", changesByTable(pass)},
+               {"us", microseconds.count()}});
   }
+}
+
+std::string changesByTable(const reconcile::PassReport& pass) {
+  std::string out;
+  for (const auto& table : pass.tables) {
+    if (table.changed == 0 && table.failed == 0) continue;
+    out += (out.empty() ? "" : ", ") + table.table + ": " + std::to_string(table.changed);
+    if (table.failed > 0) out += " and " + std::to_string(table.failed) + " failed";
+  }
+  return out;
 }
 
 void PassReporter::reportInvalid(const controllers::NodeController& controller,

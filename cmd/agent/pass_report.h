@@ -10,6 +10,10 @@
 
 namespace margay::agent {
 
+/// "filter (IPv4): 14, ipset: 3 and 1 failed": the tables in which a pass changed something or
+/// failed.
+[[nodiscard]] std::string changesByTable(const reconcile::PassReport& pass);
+
 /// What a pass did, in metrics and a line of the log. The loop's thread.
 class PassReporter {
  public:

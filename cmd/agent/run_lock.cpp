@@ -21,9 +21,9 @@ Error heldBy(const std::string& path, const std::string& runDir) {
   if (pid.empty()) pid = "?";
   if (what.empty()) what = "margay-node";
   return {Errc::Invalid, 0,
-          "process " + pid + " (" + what + ") is at work with MARGAY_RUN_DIR=" +
-                             runDir + ": stop it first ('kill " + pid +
-                             "' leaves the kernel as it is); '--once --dry-run' may run beside it"};
+          "process " + pid + " (" + what + ") is at work with MARGAY_RUN_DIR=" + runDir +
+              ": stop it first ('kill " + pid +
+              "' leaves the kernel as it is); '--once --dry-run' may run beside it"};
 }
 
 }  // namespace

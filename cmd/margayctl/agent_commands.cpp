@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "api/server/http.h"
 #include "base/version.h"
@@ -45,6 +46,22 @@ std::string orDash(const std::string& value) {
   return value.empty() ? "-" : value;
 }
 
+/// At most three, for a cell of a table.
+std::string some(const json& list) {
+  constexpr std::size_t kShown = 3;
+  if (list.size() <= kShown) return joined(list);
+  const json first(std::vector<json>(list.begin(), list.begin() + kShown));
+  return joined(first) + " and " + std::to_string(list.size() - kShown) + " more";
+}
+
+/// 10.0 is 10.
+std::string numberText(const json& number) {
+  if (!number.is_number()) return "-";
+  std::ostringstream out;
+  out << number.get<double>();
+  return out.str();
+}
+
 int printed(const json& value) {
   std::cout << value.dump(2) << '\n';
   return kDone;
@@ -67,12 +84,13 @@ void printSources(const json& sources) {
 }
 
 void printTables(const json& tables) {
-  std::vector<std::vector<std::string>> rows = {
-      {"TABLE", "DESIRED", "OBSERVED", "PENDING", "REPAIRED", "LAST REPAIR", "LAST ERROR"}};
+  std::vector<std::vector<std::string>> rows = {{"TABLE", "COUNTS", "DESIRED", "OBSERVED",
+                                                 "PENDING", "REPAIRED", "LAST REPAIR",
+                                                 "LAST ERROR"}};
   for (const auto& table : tables) {
-    rows.push_back({text(table, "name"), text(table, "desired"), text(table, "observed"),
-                    text(table, "pending"), text(table, "drift"), orDash(text(table, "lastRepair")),
-                    orDash(text(table, "lastError"))});
+    rows.push_back({text(table, "name"), text(table, "unit"), text(table, "desired"),
+                    text(table, "observed"), text(table, "pending"), text(table, "drift"),
+                    orDash(text(table, "lastRepair")), orDash(text(table, "lastError"))});
   }
   printTable(rows);
 }
@@ -167,42 +185,65 @@ int runPlan(const Environment& env, Output output) {
   return kDone;
 }
 
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+Rows endpointRows(const json& endpoints) {
+  Rows rows = {{"WORKLOAD", "INTERFACE", "ADDRESSES", "PROFILES", "TIER", "INGRESS", "EGRESS"}};
+  for (const auto& endpoint : endpoints) {
+    const std::vector<std::string> row = {text(endpoint, "workload"), text(endpoint, "interface"),
+                                          joined(endpoint["addresses"]),
+                                          joined(endpoint["profiles"])};
+    if (endpoint["tiers"].empty()) rows.push_back({row[0], row[1], row[2], row[3], "-", "-", "-"});
+    for (const auto& tier : endpoint["tiers"])
+      rows.push_back({row[0], row[1], row[2], row[3], text(tier, "name"), joined(tier["ingress"]),
+                      joined(tier["egress"])});
+  }
+  return rows;
+}
+
+Rows setRows(const json& sets) {
+  Rows rows = {{"OF", "MEMBERS", "KERNEL SETS"}};
+  for (const auto& set : sets) {
+    auto of = set.contains("service") ? "service " + text(set, "service") : text(set, "selector");
+    if (set.contains("port"))
+      of = text(set, "protocol") + " port " + text(set, "port") + " of " + of;
+    rows.push_back({of, std::to_string(set["members"].size()), joined(set["kernel"])});
+  }
+  return rows;
+}
+
+Rows policyRows(const json& policies) {
+  Rows rows = {{"NAME", "TIER", "ORDER", "ACTIVE", "INGRESS RULES", "EGRESS RULES"}};
+  for (const auto& policy : policies) {
+    rows.push_back({text(policy, "name"), text(policy, "tier"), numberText(policy["order"]),
+                    text(policy, "active") == "true" ? "yes" : "no",
+                    std::to_string(policy["ingress"].size()),
+                    std::to_string(policy["egress"].size())});
+  }
+  return rows;
+}
+
+Rows groupRows(const json& groups) {
+  Rows rows = {{"CHAIN", "DIRECTION", "POLICIES", "PROFILES", "SIZE", "MEMBERS"}};
+  for (const auto& group : groups)
+    rows.push_back({text(group, "chain"), text(group, "direction"), joined(group["policies"]),
+                    text(group, "profileRuleLists"), std::to_string(group["members"].size()),
+                    some(group["members"])});
+  return rows;
+}
+
+}  // namespace
+
 int runInspect(const Environment& env, const std::string& what, Output output) {
   const auto got = agentGet(env, "/v1/inspect/" + what);
   if (!got) return failed(got.error().what);
   if (output == Output::Json) return printed(*got);
-  std::vector<std::vector<std::string>> rows;
-  if (what == "endpoints") {
-    rows.push_back({"NAME", "INTERFACE", "ADDRESSES", "PROFILES", "TIER", "INGRESS", "EGRESS"});
-    for (const auto& endpoint : *got) {
-      std::vector<std::string> row = {text(endpoint, "name"), text(endpoint, "interface"),
-                                      joined(endpoint["addresses"]), joined(endpoint["profiles"])};
-      if (endpoint["tiers"].empty())
-        rows.push_back({row[0], row[1], row[2], row[3], "-", "-", "-"});
-      for (const auto& tier : endpoint["tiers"])
-        rows.push_back({row[0], row[1], row[2], row[3], text(tier, "name"), joined(tier["ingress"]),
-                        joined(tier["egress"])});
-    }
-  } else if (what == "sets") {
-    rows.push_back({"SELECTOR", "KERNEL SETS", "MEMBERS"});
-    for (const auto& set : *got)
-      rows.push_back(
-          {text(set, "selector"), joined(set["kernel"]), std::to_string(set["members"].size())});
-  } else if (what == "policies") {
-    rows.push_back({"NAME", "TIER", "ORDER", "ACTIVE", "INGRESS RULES", "EGRESS RULES"});
-    for (const auto& policy : *got) {
-      rows.push_back({text(policy, "name"), text(policy, "tier"), orDash(text(policy, "order")),
-                      text(policy, "active") == "true" ? "yes" : "no",
-                      std::to_string(policy["ingress"].size()),
-                      std::to_string(policy["egress"].size())});
-    }
-  } else {
-    rows.push_back({"CHAIN", "DIRECTION", "POLICIES", "MEMBERS"});
-    for (const auto& group : *got)
-      rows.push_back({text(group, "chain"), text(group, "direction"), joined(group["policies"]),
-                      joined(group["members"])});
-  }
-  printTable(rows);
+  printTable(what == "endpoints"  ? endpointRows(*got)
+             : what == "sets"     ? setRows(*got)
+             : what == "policies" ? policyRows(*got)
+                                  : groupRows(*got));
   return kDone;
 }
 

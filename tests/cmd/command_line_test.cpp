@@ -43,7 +43,8 @@ INSTANTIATE_TEST_SUITE_P(
                       WrongLine{{"frob"}, "no command 'frob': 'margayctl --help'"},
                       WrongLine{{"--frob"}, "no option '--frob'"},
                       WrongLine{{"status", "-o", "xml"}, "'xml' is no format: json, or table"},
-                      WrongLine{{"convert", "-f", "-", "-o", "table"}, "yaml (the default) or json"},
+                      WrongLine{{"convert", "-f", "-", "-o", "table"},
+                                "yaml (the default) or json"},
                       WrongLine{{"status", "extra"}, "'margayctl status --help'"},
                       WrongLine{{"validate"}, "--filename is required"},
                       WrongLine{{"inspect", "rules"}, "endpoints, sets, policies, groups"},
@@ -56,12 +57,13 @@ INSTANTIATE_TEST_SUITE_P(
                       WrongLine{{"endpoint", "x"}, "'margayctl endpoint --help'"}));
 
 TEST(Margayctl, ExitsWith1AndOneLineWithoutAnAgent) {
-  for (const Words& words : std::vector<Words>{{"status"},
-                                               {"plan"},
-                                               {"config"},
-                                               {"wait", "--timeout", "1ms"},
-                                               {"inspect", "sets"},
-                                               {"explain", "--from", "10.0.0.1", "--to", "10.0.0.2"}}) {
+  for (const Words& words :
+       std::vector<Words>{{"status"},
+                          {"plan"},
+                          {"config"},
+                          {"wait", "--timeout", "1ms"},
+                          {"inspect", "sets"},
+                          {"explain", "--from", "10.0.0.1", "--to", "10.0.0.2"}}) {
     const auto got = ctl(words);
     EXPECT_EQ(got.code, 1) << words[0];
     EXPECT_EQ(got.out, "");
@@ -82,8 +84,9 @@ TEST(Margayctl, NamesAFileThatItCannotReadAndWhatItTakes) {
   for (const auto* verb : {"validate", "convert"}) {
     const auto got = ctl({verb, "-f", "/nonexistent/x.yaml"});
     EXPECT_EQ(got.code, 1);
-    EXPECT_THAT(got.err, AllOf(IsOneLineOf("margayctl"), HasSubstr("cannot read /nonexistent/x.yaml"),
-                               HasSubstr("No such file"), HasSubstr("or - for standard input")));
+    EXPECT_THAT(got.err,
+                AllOf(IsOneLineOf("margayctl"), HasSubstr("cannot read /nonexistent/x.yaml"),
+                      HasSubstr("No such file"), HasSubstr("or - for standard input")));
   }
 }
 

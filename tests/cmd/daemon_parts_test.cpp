@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cmd/agent/pass_plan.h"
+#include "cmd/agent/pass_report.h"
 #include "cmd/agent/readiness.h"
 #include "cmd/agent/settle_waiters.h"
 #include "cmd/agent/source_states.h"
@@ -130,6 +131,12 @@ TEST(Readiness, NeverComesPastAnObstacle) {
   Readiness readiness("kube-proxy runs in IPVS mode");
   EXPECT_FALSE(readiness.passEnded(0));
   EXPECT_EQ(readiness.notReadyBecause(), "kube-proxy runs in IPVS mode");
+}
+
+TEST(PassReport, SaysWhatChangedInWhichTable) {
+  reconcile::PassReport pass;
+  pass.tables = {{"filter (IPv4)", {}, 14, 0}, {"route", {}, 0, 0}, {"ipset", {}, 3, 1}};
+  EXPECT_EQ(changesByTable(pass), "filter (IPv4): 14, ipset: 3 and 1 failed");
 }
 
 TEST(SourceStates, AreSyncedWhenEverySourceIs) {

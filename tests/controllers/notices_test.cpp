@@ -57,9 +57,9 @@ TEST_F(Notices, SayNothingWhileAllThatIsReferredToIsThere) {
 
 TEST_F(Notices, NameThePolicyTheFieldAndTheTierThatDoesNotExist) {
   policy("deny-all", "security");
-  EXPECT_THAT(texts(), ElementsAre(AllOf(
-                           StartsWith("GlobalNetworkPolicy deny-all: spec.tier: "),
-                           HasSubstr("there is no Tier security"), HasSubstr("add the Tier"))));
+  EXPECT_THAT(texts(), ElementsAre(AllOf(StartsWith("GlobalNetworkPolicy deny-all: spec.tier: "),
+                                         HasSubstr("there is no Tier security"),
+                                         HasSubstr("add the Tier"))));
   objects[{Kind::Tier, {}, "security"}] =
       std::make_shared<const api::Tier>(api::Tier{"security", 1});
   EXPECT_THAT(texts(), IsEmpty());
