@@ -1,6 +1,7 @@
 #include "cmd/margayctl/datastore_commands.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -13,6 +14,7 @@
 #include "api/etcd/etcd_objects.h"
 #include "cmd/margayctl/commands.h"
 #include "cmd/margayctl/datastore_tables.h"
+#include "cmd/margayctl/format_option.h"
 #include "cmd/margayctl/value_store.h"
 
 namespace margay::ctl {
@@ -175,7 +177,8 @@ int runOnFile(const Arguments& arguments, Verb verb) {
   return runOnObjects(arguments, verb, std::move(*documents));
 }
 
-int unknownKind(const std::string& word) {
+int unknownKind(const std::string& verb, const std::string& word) {
+  if (word.empty()) return wrongUsage(verb + ": give a kind, or -f FILE");
   std::cerr << "margayctl: '" << word << "' is no kind: use one of";
   const char* before = " ";
   for (const auto& kind : api::storedKinds()) {
@@ -189,11 +192,9 @@ int unknownKind(const std::string& word) {
 int runDelete(const Arguments& arguments) {
   if (!arguments.file.empty()) return runOnFile(arguments, Verb::Delete);
   const auto* kind = kindOfWord(arguments.kind);
-  if (kind == nullptr) return unknownKind(arguments.kind);
-  if (arguments.names.empty()) {
-    failed("say which: margayctl delete " + arguments.kind + " NAME");
-    return kUsage;
-  }
+  if (kind == nullptr) return unknownKind("delete", arguments.kind);
+  if (arguments.names.empty())
+    return wrongUsage("say which: margayctl delete " + arguments.kind + " NAME");
   std::vector<Json> documents;
   for (const auto& name : arguments.names)
     documents.push_back({{"kind", kind->kindName}, {"metadata", {{"name", name}}}});
@@ -265,7 +266,7 @@ int runGet(const Arguments& arguments) {
     }
   }
   const auto* kind = kindOfWord(wantedOnes.kind);
-  if (kind == nullptr) return unknownKind(wantedOnes.kind);
+  if (kind == nullptr) return unknownKind("get", wantedOnes.kind);
   auto client = openEtcd();
   if (!client) return failed(client.error().what);
   auto found = wanted(EtcdObjects(**client), *kind, wantedOnes);
@@ -289,15 +290,14 @@ void addDatastoreCommands(CLI::App& app, int& code) {
   fileOption(get, *arguments);
   get->add_flag("-a,--all-namespaces", arguments->allNamespaces);
   get->add_flag("--export", arguments->exportForm, "without what belongs to this cluster only");
-  get->add_option("-o,--output", arguments->output, "ps (the default), wide, yaml, json or name")
-      ->option_text("FORMAT")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, std::string>{{"ps", "ps"},
-                                                                             {"table", "ps"},
-                                                                             {"wide", "wide"},
-                                                                             {"yaml", "yaml"},
-                                                                             {"json", "json"},
-                                                                             {"name", "name"}},
-                                          CLI::ignore_case));
+  addFormatOption<std::string>(get, arguments->output,
+                               {{"ps", "ps"},
+                                {"table", "ps"},
+                                {"wide", "wide"},
+                                {"yaml", "yaml"},
+                                {"json", "json"},
+                                {"name", "name"}},
+                               "ps (the default), wide, yaml, json or name");
   get->callback([arguments, &code] { code = runGet(*arguments); });
 
   const auto onFile = [&](const char* name, const char* help, Verb verb) {

@@ -1,6 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <iostream>
 #include <map>
@@ -8,6 +7,7 @@
 
 #include "cmd/margayctl/commands.h"
 #include "cmd/margayctl/datastore_commands.h"
+#include "cmd/margayctl/format_option.h"
 
 namespace margay::ctl {
 namespace {
@@ -63,21 +63,6 @@ int runEndpoint(const Environment& env, const Words& words) {
   return runEndpointProfile(env, words[0], verb, profiles);
 }
 
-using Formats = std::map<std::string, Output>;
-
-/// -o FORMAT: one of `formats`, whatever its case. `text` lists them.
-void addOutput(CLI::App* command, Output& output, const Formats& formats, const std::string& text) {
-  const auto parse = [&output, formats, text](std::string value) {
-    std::transform(value.begin(), value.end(), value.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    const auto found = formats.find(value);
-    if (found == formats.end())
-      throw CLI::ValidationError("--output", "'" + value + "' is no format: " + text);
-    output = found->second;
-  };
-  command->add_option_function<std::string>("-o,--output", parse, text)->type_name("FORMAT");
-}
-
 /// "500ms", "30s", "2m" or "30", which are seconds.
 std::chrono::milliseconds parseDuration(const std::string& text) {
   static const std::map<std::string, double> kUnits = {
@@ -112,141 +97,162 @@ std::string usageLine(const CLI::App& app, const CLI::ParseError& error, int arg
   return line + " ('margayctl " + name + " --help')";
 }
 
-int run(int argc, char** argv) {
-  CLI::App app{"The command line of Margay, the network agent of a container host.", "margayctl"};
-  app.require_subcommand(1);
-  const auto env = environment();
-  int code = kDone;
-  Output output = Output::Table;
-  const auto outputOption = [&](CLI::App* command) {
-    addOutput(command, output,
-              {{"json", Output::Json}, {"table", Output::Table}, {"ps", Output::Table}},
-              "json, or table (the default)");
-  };
-
-  auto* status = app.add_subcommand(
-      "status", "Sources, kernel tables, endpoints, invalid objects of the agent on this node");
-  outputOption(status);
-  status->callback([&] { code = runStatus(env, output); });
-
-  auto* plan =
-      app.add_subcommand("plan", "What the next pass of the agent would change, as a diff");
-  outputOption(plan);
-  plan->callback([&] { code = runPlan(env, output); });
-
-  std::chrono::milliseconds timeout = std::chrono::seconds(30);
-  auto* wait = app.add_subcommand(
-      "wait", "Lists the sources again and waits until all that was in them is in the kernel");
-  wait->add_option_function<std::string>(
-          "--timeout", [&](const std::string& text) { timeout = parseDuration(text); },
-          "such as 30s (the default), 500ms or 2m")
-      ->type_name("DURATION");
-  wait->callback([&] { code = runWait(env, timeout); });
-
-  std::string what;
-  auto* inspect =
-      app.add_subcommand("inspect", "What the agent computed: endpoints, sets, policies or groups");
-  inspect->add_option("what", what, "endpoints, sets, policies or groups")
-      ->required()
-      ->check([](const std::string& text) {
-        static const std::set<std::string> kAll = {"endpoints", "sets", "policies", "groups"};
-        return kAll.contains(text) ? ""
-                                   : "'" + text + "' is none of endpoints, sets, policies, groups";
-      });
-  outputOption(inspect);
-  inspect->callback([&] { code = runInspect(env, what, output); });
-
-  bool all = false;
-  auto* config = app.add_subcommand(
-      "config", "The effective parameters of the agent and where each comes from");
-  config->add_flag("--all", all, "also those that have their default");
-  outputOption(config);
-  config->callback([&] { code = runConfig(env, all, output); });
-
-  ExplainArguments arguments;
-  auto* explain =
-      app.add_subcommand("explain", "Why a packet passes or is dropped: the policy and the rule");
-  explain->add_option("--from", arguments.from, "namespace/name of a workload, or an address")
-      ->required();
-  explain->add_option("--to", arguments.to, "namespace/name of a workload, or an address")
-      ->required();
-  explain->add_option("--protocol", arguments.protocol,
-                      "tcp (the default), udp, sctp, icmp, icmpv6, or a number");
-  explain->add_option("--port", arguments.port, "destination port");
-  explain->add_option("--source-port", arguments.sourcePort, "source port");
-  explain->add_option("--icmp-type", arguments.icmpType, "TYPE or TYPE/CODE");
-  explain->add_option("--data-dir", arguments.dataDir, "read this directory and ask no agent");
-  explain->add_option("--node", arguments.node,
-                      "only what this node decides; without --data-dir it must be the agent's");
-  outputOption(explain);
-  explain->callback([&] { code = runExplain(env, arguments, output); });
-
-  std::string file;
-  auto* validate =
-      app.add_subcommand("validate", "Checks manifests; needs no agent and no datastore");
-  validate->add_option("-f,--filename", file, "file, directory, or - for standard input")
-      ->required();
-  outputOption(validate);
-  validate->callback([&] { code = runValidate(file, output); });
-
-  auto* convert =
-      app.add_subcommand("convert", "The Calico objects that Kubernetes objects turn into");
-  convert->add_option("-f,--filename", file, "file, or - for standard input")->required();
-  addOutput(convert, output,
-            {{"json", Output::Json}, {"yaml", Output::Yaml}, {"yml", Output::Yaml}},
-            "yaml (the default) or json");
-  convert->callback([&] { code = runConvert(file, output); });
-
-  std::string expression;
-  std::string labels;
-  auto* selector = app.add_subcommand(
-      "selector", "The canonical form of a selector, and whether it matches labels");
-  selector->add_option("expression", expression)->required();
-  auto* labelsOption = selector->add_option("--labels", labels, "k=v,k2=v2");
-  outputOption(selector);
-  selector->callback(
-      [&] { code = runSelector(expression, labels, labelsOption->count() > 0, output); });
-
-  bool clientOnly = false;
-  auto* version = app.add_subcommand("version", "Versions of this program and of the agent");
-  version->add_flag("--client", clientOnly, "only of this program");
-  version->callback([&] { code = runVersion(env, clientOnly); });
-
-  addDatastoreCommands(app, code);
-
-  Words words;
-  std::string interfaceName = "eth1";
-  auto* container = app.add_subcommand(
-      "container", "Networks a container: a network namespace by name, path or process id");
-  container->add_option("words", words);
-  container->add_option("--interface", interfaceName, "name of the interface in the container");
-  container->footer(kContainerUsage);
-  container->callback([&] { code = runContainer(env, words, interfaceName); });
-  auto* profile =
-      app.add_subcommand("profile", "Profiles: groups of endpoints that may talk with each other");
-  profile->add_option("words", words);
-  profile->footer(kProfileUsage);
-  profile->callback([&] { code = runProfile(env, words); });
-  auto* endpoint = app.add_subcommand("endpoint", "The profiles of an endpoint");
-  endpoint->add_option("words", words);
-  endpoint->footer(kEndpointUsage);
-  endpoint->callback([&] { code = runEndpoint(env, words); });
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // help
-    return wrongUsage(usageLine(app, error, argc, argv));
+/// The commands and what their options say; it outlives the parsing.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.require_subcommand(1);
+    addAgentCommands();
+    addExplain();
+    addManifestCommands();
+    addDatastoreCommands(app_, code_);
+    addContainerCommands();
   }
-  return code;
-}
+
+  int run(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() == 0) return app_.exit(error);  // help
+      return wrongUsage(usageLine(app_, error, argc, argv));
+    }
+    return code_;
+  }
+
+ private:
+  void addAgentCommands() {
+    auto* status = app_.add_subcommand(
+        "status", "Sources, kernel tables, endpoints, invalid objects of the agent on this node");
+    outputOption(status);
+    status->callback([this] { code_ = runStatus(env_, output_); });
+
+    auto* plan =
+        app_.add_subcommand("plan", "What the next pass of the agent would change, as a diff");
+    outputOption(plan);
+    plan->callback([this] { code_ = runPlan(env_, output_); });
+
+    auto* wait = app_.add_subcommand(
+        "wait", "Lists the sources again and waits until all that was in them is in the kernel");
+    wait->add_option_function<std::string>(
+            "--timeout", [this](const std::string& text) { timeout_ = parseDuration(text); },
+            "such as 30s (the default), 500ms or 2m")
+        ->type_name("DURATION");
+    wait->callback([this] { code_ = runWait(env_, timeout_); });
+
+    auto* inspect = app_.add_subcommand(
+        "inspect", "What the agent computed: endpoints, sets, policies or groups");
+    inspect->add_option("what", what_, "endpoints, sets, policies or groups")
+        ->required()
+        ->check([](const std::string& text) {
+          static const std::set<std::string> kAll = {"endpoints", "sets", "policies", "groups"};
+          if (kAll.contains(text)) return std::string();
+          return "'" + text + "' is none of endpoints, sets, policies, groups";
+        });
+    outputOption(inspect);
+    inspect->callback([this] { code_ = runInspect(env_, what_, output_); });
+
+    auto* config = app_.add_subcommand(
+        "config", "The effective parameters of the agent and where each comes from");
+    config->add_flag("--all", all_, "also those that have their default");
+    outputOption(config);
+    config->callback([this] { code_ = runConfig(env_, all_, output_); });
+
+    auto* version = app_.add_subcommand("version", "Versions of this program and of the agent");
+    version->add_flag("--client", clientOnly_, "only of this program");
+    version->callback([this] { code_ = runVersion(env_, clientOnly_); });
+  }
+
+  void addExplain() {
+    auto* explain = app_.add_subcommand(
+        "explain", "Why a packet passes or is dropped: the policy and the rule");
+    explain->add_option("--from", packet_.from, "namespace/name of a workload, or an address")
+        ->required();
+    explain->add_option("--to", packet_.to, "namespace/name of a workload, or an address")
+        ->required();
+    explain->add_option("--protocol", packet_.protocol,
+                        "tcp (the default), udp, sctp, icmp, icmpv6, or a number");
+    explain->add_option("--port", packet_.port, "destination port");
+    explain->add_option("--source-port", packet_.sourcePort, "source port");
+    explain->add_option("--icmp-type", packet_.icmpType, "TYPE or TYPE/CODE");
+    explain->add_option("--data-dir", packet_.dataDir, "read this directory and ask no agent");
+    explain->add_option("--node", packet_.node,
+                        "only what this node decides; without --data-dir it must be the agent's");
+    outputOption(explain);
+    explain->callback([this] { code_ = runExplain(env_, packet_, output_); });
+  }
+
+  void addManifestCommands() {
+    auto* validate =
+        app_.add_subcommand("validate", "Checks manifests; needs no agent and no datastore");
+    validate->add_option("-f,--filename", file_, "file, directory, or - for standard input")
+        ->required();
+    outputOption(validate);
+    validate->callback([this] { code_ = runValidate(file_, output_); });
+
+    auto* convert =
+        app_.add_subcommand("convert", "The Calico objects that Kubernetes objects turn into");
+    convert->add_option("-f,--filename", file_, "file, or - for standard input")->required();
+    addFormatOption<Output>(convert, output_,
+                            {{"json", Output::Json}, {"yaml", Output::Yaml}, {"yml", Output::Yaml}},
+                            "yaml (the default) or json");
+    convert->callback([this] { code_ = runConvert(file_, output_); });
+
+    auto* selector = app_.add_subcommand(
+        "selector", "The canonical form of a selector, and whether it matches labels");
+    selector->add_option("expression", expression_)->required();
+    auto* labels = selector->add_option("--labels", labels_, "k=v,k2=v2");
+    outputOption(selector);
+    selector->callback([this, labels] {
+      code_ = runSelector(expression_, labels_, labels->count() > 0, output_);
+    });
+  }
+
+  void addContainerCommands() {
+    auto* container = app_.add_subcommand(
+        "container", "Networks a container: a network namespace by name, path or process id");
+    container->add_option("words", words_);
+    container->add_option("--interface", interfaceName_, "name of the interface in the container");
+    container->footer(kContainerUsage);
+    container->callback([this] { code_ = runContainer(env_, words_, interfaceName_); });
+    auto* profile = app_.add_subcommand(
+        "profile", "Profiles: groups of endpoints that may talk with each other");
+    profile->add_option("words", words_);
+    profile->footer(kProfileUsage);
+    profile->callback([this] { code_ = runProfile(env_, words_); });
+    auto* endpoint = app_.add_subcommand("endpoint", "The profiles of an endpoint");
+    endpoint->add_option("words", words_);
+    endpoint->footer(kEndpointUsage);
+    endpoint->callback([this] { code_ = runEndpoint(env_, words_); });
+  }
+
+  void outputOption(CLI::App* command) {
+    addFormatOption<Output>(
+        command, output_, {{"json", Output::Json}, {"table", Output::Table}, {"ps", Output::Table}},
+        "json, or table (the default)");
+  }
+
+  CLI::App app_{"The command line of Margay, the network agent of a container host.", "margayctl"};
+  const Environment env_ = environment();
+  int code_ = kDone;
+  Output output_ = Output::Table;
+  std::chrono::milliseconds timeout_ = std::chrono::seconds(30);
+  std::string what_;
+  bool all_ = false;
+  bool clientOnly_ = false;
+  ExplainArguments packet_;
+  std::string file_;
+  std::string expression_;
+  std::string labels_;
+  Words words_;
+  std::string interfaceName_ = "eth1";
+};
 
 }  // namespace
 }  // namespace margay::ctl
 
 int main(int argc, char** argv) {
   try {
-    return margay::ctl::run(argc, argv);
+    return margay::ctl::CommandLine().run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "margayctl: internal error, please report: " << error.what() << '\n';
     return margay::ctl::kFailed;
