@@ -21,8 +21,8 @@ hosts_namespace() {
     echo "a network namespace $1 exists already: remove it with 'ip netns delete $1' if it is a leftover" >&2
     return 1
   fi
+  hosts_namespaces+=("$1")  # first: a signal may come between the two
   ip netns add "$1"
-  hosts_namespaces+=("$1")
   ip -n "$1" link set lo up
 }
 
