@@ -51,6 +51,8 @@ const char* kernelTypeName(SetType type) {
       return "hash:ip,port";
     case SetType::HashNetIface:
       return "hash:net,iface";
+    case SetType::VerdictMap:
+      break;
   }
   return "";
 }
@@ -70,7 +72,10 @@ const char* memberProblem(const SetShape& shape, const SetMember& member) {
   if (shape.type != SetType::HashIpPort && (member.protocol != 0 || member.port != 0)) {
     return "the set has no ports";
   }
+  if (!member.target.empty()) return "the set is no map";
   switch (shape.type) {
+    case SetType::VerdictMap:
+      return "ipsets are no maps";
     case SetType::HashNet:
       if (member.net.length == 0) return "hash:net cannot hold a /0: use the two /1";
       return nullptr;
@@ -79,7 +84,7 @@ const char* memberProblem(const SetShape& shape, const SetMember& member) {
       if (!hasPorts(member.protocol)) return "the protocol has no ports";
       return nullptr;
     case SetType::HashNetIface:
-      if (member.device.empty() || member.device.size() >= IFNAMSIZ) {
+      if (member.device.empty() || member.device.view().size() >= IFNAMSIZ) {
         return "an interface's name has 1 to 15 bytes";
       }
       return nullptr;
@@ -142,7 +147,7 @@ void IpsetMessages::putElement(const SetMember& member, std::uint32_t line) {
     at = put(at, IPSET_ATTR_PROTO, &member.protocol, 1);
   }
   if (!member.device.empty())
-    at = put(at, IPSET_ATTR_IFACE, member.device.c_str(), member.device.size() + 1);
+    at = put(at, IPSET_ATTR_IFACE, member.device.view().data(), member.device.view().size() + 1);
   if (line != 0) at = put(at, IPSET_ATTR_LINENO, &line, sizeof line);
   setLength(start, at, IPSET_ATTR_DATA | kNested);
   size_ = static_cast<std::size_t>(at - buffer_.data());

@@ -62,6 +62,22 @@ std::uint32_t NfnetlinkSocket::sequences(std::uint32_t count) {
   return first;
 }
 
+std::uint32_t NfnetlinkSocket::port() const {
+  return nl_socket_get_local_port(socket_.get());
+}
+
+Result<void> NfnetlinkSocket::reserve(std::size_t bytes) {
+  // The kernel counts what a datagram costs it beside its bytes, too.
+  const std::size_t wanted = bytes + bytes / 4 + 4096;
+  if (wanted <= static_cast<std::size_t>(kSocketBytes) || wanted <= sendBytes_) return {};
+  const int value = static_cast<int>(wanted);
+  if (setsockopt(nl_socket_get_fd(socket_.get()), SOL_SOCKET, SO_SNDBUFFORCE, &value,
+                 sizeof value) != 0)
+    return Fail(systemError(errno, "make room for " + std::to_string(bytes) + " bytes"));
+  sendBytes_ = wanted;
+  return {};
+}
+
 Result<void> NfnetlinkSocket::send(std::span<const std::byte> messages) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;

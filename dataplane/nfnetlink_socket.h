@@ -31,6 +31,11 @@ class NfnetlinkSocket {
   /// Sends one or more messages in one datagram.
   Result<void> send(std::span<const std::byte> messages);
 
+  /// The port number that the kernel's notifications of our own changes carry.
+  [[nodiscard]] std::uint32_t port() const;
+  /// Makes room for a datagram of so many bytes.
+  Result<void> reserve(std::size_t bytes);
+
   using Visitor = std::function<void(const nlmsghdr&)>;
   enum class More { Wanted, Done };
   /// Hands every queued message to `visit`, errors and acknowledgements too, until it says that it
@@ -55,6 +60,7 @@ class NfnetlinkSocket {
   std::unique_ptr<nl_sock, Closer> socket_;
   std::vector<std::byte> buffer_;
   std::uint32_t nextSequence_ = 1;
+  std::size_t sendBytes_ = 0;  // what reserve made room for
 };
 
 /// What an NLMSG_ERROR message says: 0 for an acknowledgement, else the kernel's error number

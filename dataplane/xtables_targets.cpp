@@ -54,6 +54,9 @@ class ActionEncoder {
   Result<void> operator()(const LogPacket& action);
   Result<void> operator()(const Masquerade& action);
   Result<void> operator()(const SourceNat& action);
+  Result<void> operator()(const LookUpChain& action) {
+    return fail(Errc::Unsupported, "map " + action.map + ": legacy tables have no maps");
+  }
 
  private:
   Result<void> verdict(std::string_view name) {

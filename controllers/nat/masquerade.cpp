@@ -48,7 +48,7 @@ dataplane::Action translate(Family family, const NatOptions& options,
 }
 
 Match inSet(const NatSet& set, End end, Sense sense) {
-  return dataplane::SetMatch{set.spec.name, {end}, sense};
+  return dataplane::SetMatch{set.spec.name, {end}, sense, dataplane::SetType::HashNet};
 }
 
 dataplane::InterfaceMatch outInterface(const std::string& filter) {

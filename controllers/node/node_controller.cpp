@@ -206,7 +206,9 @@ void NodeController::applyGroups(const PolicyDelta& delta, DesiredChange& out) {
   for (auto& state : families_) {
     std::map<dataplane::SetName, dataplane::SetSpec> wanted;
     for (const auto* layout : {&ingress_, &egress_}) {
-      for (auto spec : dispatchSets(*layout, state.family)) {
+      auto specs = useMaps() ? std::vector{dispatchMap(layout->direction, state.family)}
+                             : dispatchSets(*layout, state.family);
+      for (auto& spec : specs) {
         spec.maxElements = options_.maxSetElements;
         wanted.emplace(spec.name, spec);
       }
@@ -226,7 +228,7 @@ void NodeController::applyInterfaces(DesiredChange& out) {
   std::vector<std::shared_ptr<const LocalEndpoint>> endpoints;
   for (const auto& [key, endpoint] : local_) endpoints.push_back(endpoint);
   interfaces_ = workloadInterfaces(endpoints, options_.statics.interfacePrefixes, valuesOf(pools_));
-  auto shared = sharedPrefixes(interfaces_.interfaces);
+  auto shared = sharedPrefixes(interfaces_.interfaces, options_.statics.dispatch);
   const bool entriesStale = layoutDirty_ || shared != shared_;
   shared_ = std::move(shared);
   const auto interfaces = withoutMovedAddresses(out);
@@ -299,7 +301,8 @@ void NodeController::program(const WorkloadInterface& interface, bool entriesSta
   auto& now = programmed_[interface.device];
   const bool changed = now.interface != interface;
   if (changed || entriesStale) {
-    auto entries = dispatchEntries(interface, ingress_, egress_, shared_);
+    auto entries = useMaps() ? mapEntries(interface, shared_)
+                             : dispatchEntries(interface, ingress_, egress_, shared_);
     std::vector<SetEntry> wanted = std::move(entries.groups);
     wanted.insert(wanted.end(), entries.local.begin(), entries.local.end());
     std::erase_if(wanted, [&](const SetEntry& entry) {
@@ -374,7 +377,8 @@ void NodeController::applyTables(DesiredChange& out) {
     for (const auto& [name, rules] : state.chains.chains())
       filter.chains.insert_or_assign(name, rules);
     for (const auto* layout : {&ingress_, &egress_}) {
-      for (auto& [name, rules] : dispatchChains(*layout, shared, state.family))
+      for (auto& [name, rules] : useMaps() ? mapChains(*layout, shared, state.family)
+                                           : dispatchChains(*layout, shared, state.family))
         filter.chains.insert_or_assign(name, rules);
     }
     out.tables[{state.family, dataplane::TableName::Filter}] = std::move(filter);

@@ -93,6 +93,7 @@ class NodeController {
     std::vector<SharedSource> sharedSources;
   };
 
+  [[nodiscard]] bool useMaps() const { return options_.statics.dispatch == Dispatch::Maps; }
   void noteRouting(const api::Update& update);
   void findUncovered();
   DesiredChange apply(const PolicyDelta& delta);

@@ -92,7 +92,7 @@ const DispatchLayout::Bucket* bucketOf(const DispatchLayout& layout, const Group
 
 Rule dispatchRule(const dataplane::SetName& set, PolicyDirection direction, std::string chain) {
   const End end = isIngress(direction) ? End::Destination : End::Source;
-  return {{dataplane::SetMatch{set, {end, end}, Sense::Is}}, GoTo{std::move(chain)}, {}};
+  return {{dataplane::SetMatch{set, {end, end}, Sense::Is, SetType::HashNetIface}}, GoTo{std::move(chain)}, {}};
 }
 
 Rule sharedRule(const SharedSource& source, PolicyDirection direction) {
@@ -152,7 +152,8 @@ dataplane::SetSpec localSet(Family family) {
   return {setPrefix(family) + "local", SetType::HashNetIface, family};
 }
 
-std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces) {
+std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces,
+                                Dispatch dispatch) {
   std::map<Prefix, std::size_t> users;
   std::set<Prefix> shared;
   for (const WorkloadInterface& interface : interfaces) {
@@ -160,13 +161,15 @@ std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces) {
     for (const Prefix& prefix : interface.endpoint->endpoint->allowedSources)
       own.insert(prefix.masked());
     for (const Prefix& prefix : own) {
-      if (prefix.length == 0 || isLinkLocal(prefix)) shared.insert(prefix);
+      const bool unfit = dispatch == Dispatch::Maps && !prefix.isHost();
+      if (unfit || prefix.length == 0 || isLinkLocal(prefix)) shared.insert(prefix);
       ++users[prefix];
     }
     for (const Prefix& address : interface.addresses) {
       if (!own.contains(address)) ++users[address];
     }
   }
+  if (dispatch == Dispatch::Maps) return shared;
   for (const auto& [prefix, count] : users) {
     if (count > kInterfacesPerPrefix) shared.insert(prefix);
   }
@@ -219,6 +222,44 @@ DispatchEntries dispatchEntries(const WorkloadInterface& interface, const Dispat
     }
   }
   return entries;
+}
+
+dataplane::SetSpec dispatchMap(PolicyDirection direction, Family family) {
+  return {setPrefix(family) + (isIngress(direction) ? "to" : "from"), SetType::VerdictMap,
+          family};
+}
+
+DispatchEntries mapEntries(const WorkloadInterface& interface, const std::set<Prefix>& shared) {
+  DispatchEntries entries;
+  for (const Family family : {Family::V4, Family::V6}) {
+    const std::vector<Prefix> prefixes = setPrefixesOf(interface, shared, family);
+    for (const GroupPtr& group : {interface.endpoint->ingress, interface.endpoint->egress}) {
+      if (!group) continue;
+      const SharedString chain(groupChainName(*group));
+      for (const Prefix& prefix : prefixes) {
+        entries.groups.push_back(
+            {dispatchMap(group->direction, family).name, memberOf(prefix, interface.device)});
+        entries.groups.back().member.target = chain;
+      }
+    }
+    for (const Prefix& prefix : prefixes)
+      entries.local.push_back({localSet(family).name, memberOf(prefix, interface.device)});
+  }
+  return entries;
+}
+
+ChainMap mapChains(const DispatchLayout& layout, std::span<const SharedSource> shared,
+                   Family family) {
+  const bool in = isIngress(layout.direction);
+  std::vector<Rule> rules{{{},
+                           dataplane::LookUpChain{dispatchMap(layout.direction, family).name,
+                                                  in ? End::Destination : End::Source},
+                           {}}};
+  for (const SharedSource& source : shared) {
+    if (in ? source.ingress : source.egress)
+      rules.push_back(sharedRule(source, layout.direction));
+  }
+  return {{std::string(in ? kToDispatchChain : kFromDispatchChain), share(std::move(rules))}};
 }
 
 ChainMap dispatchChains(const DispatchLayout& layout, std::span<const SharedSource> shared,

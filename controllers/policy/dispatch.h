@@ -20,6 +20,10 @@ namespace margay::controllers {
 inline constexpr std::string_view kFromDispatchChain = "mgy-from-dispatch";
 inline constexpr std::string_view kToDispatchChain = "mgy-to-dispatch";
 
+/// How a packet finds its group: sets of (address, interface) that rules ask one after the other,
+/// or one map from (interface, address) to its chain.
+enum class Dispatch : std::uint8_t { Sets, Maps };
+
 /// Up to this many groups, or buckets' groups, are asked one after the other.
 inline constexpr std::size_t kBucketGroups = 16;
 /// Interfaces that share a prefix in a set. A hash:net,iface set takes 64 for one prefix, but not
@@ -63,9 +67,11 @@ struct SharedSource {
   bool operator==(const SharedSource&) const = default;
 };
 
-/// Which allowed source prefixes are rules: those of length 0, link-local ones, and those of more
-/// than kInterfacesPerPrefix interfaces. Both families; O(prefixes log prefixes).
-[[nodiscard]] std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces);
+/// Which allowed source prefixes are rules: with maps all that are not single addresses; with sets
+/// those of length 0, link-local ones, and those of more than kInterfacesPerPrefix interfaces. Both
+/// families; O(prefixes log prefixes).
+[[nodiscard]] std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces,
+                                              Dispatch dispatch = Dispatch::Sets);
 /// One for each interface and shared prefix of the family, by interface.
 [[nodiscard]] std::vector<SharedSource> sharedSources(std::span<const WorkloadInterface> interfaces,
                                                       const std::set<Prefix>& shared,
@@ -88,6 +94,14 @@ struct DispatchEntries {
                                               const DispatchLayout& ingress,
                                               const DispatchLayout& egress,
                                               const std::set<Prefix>& shared);
+
+/// With maps: "mgy4-from" and "mgy4-to", which give (interface, address) the chain of its group.
+[[nodiscard]] dataplane::SetSpec dispatchMap(api::PolicyDirection direction, Family family);
+[[nodiscard]] DispatchEntries mapEntries(const WorkloadInterface& interface,
+                                         const std::set<Prefix>& shared);
+/// As dispatchChains, with maps.
+[[nodiscard]] ChainMap mapChains(const DispatchLayout& layout, std::span<const SharedSource> shared,
+                                 Family family);
 
 /// kFromDispatchChain (for the egress layout) or kToDispatchChain, with its buckets.
 [[nodiscard]] ChainMap dispatchChains(const DispatchLayout& layout,

@@ -68,7 +68,8 @@ std::vector<std::vector<dataplane::PortRange>> portPortions(
 
 Match setMatch(const SetId& id, End end, Family family, Sense sense) {
   const bool withPort = id.kind == SetKind::NamedPort || id.kind == SetKind::Service;
-  return dataplane::SetMatch{setName(id, family), std::vector<End>(withPort ? 2 : 1, end), sense};
+  return dataplane::SetMatch{setName(id, family), std::vector<End>(withPort ? 2 : 1, end), sense,
+                             setType(id.kind)};
 }
 
 class Builder {

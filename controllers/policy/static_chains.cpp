@@ -155,7 +155,8 @@ dataplane::RuleTable rawTable(Family family, const StaticOptions& options,
         {{net(End::Source, "::/128"), protocol(IPPROTO_ICMPV6)}, dataplane::Return{}, {}});
   }
   rules.push_back(
-      {{dataplane::SetMatch{localSet(family).name, {End::Source, End::Source}, Sense::Is}},
+      {{dataplane::SetMatch{localSet(family).name, {End::Source, End::Source}, Sense::Is,
+                             dataplane::SetType::HashNetIface}},
        dataplane::Return{},
        {}});
   for (const SharedSource& source : shared) {
@@ -198,6 +199,7 @@ dataplane::RuleTable filterTable(Family family, const StaticOptions& options) {
              "policy of the sending workload");
   eachPrefix(BaseChain::Forward, options.insert, Side::Out, {}, Jump{kToWorkloadChain},
              "policy of the receiving workload");
+  if (options.dispatch == Dispatch::Maps) return table;
   // Only behind the two jumps can the mark be ours, and only for packets of workload interfaces is
   // it.
   const std::vector<Match> mark{accepted(options, Sense::Is)};

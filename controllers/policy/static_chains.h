@@ -27,6 +27,7 @@ struct StaticOptions {
   Encapsulation ipip = Encapsulation::Drop;  ///< of packets that workloads send
   Encapsulation vxlan = Encapsulation::Drop;
   std::vector<std::uint16_t> vxlanPorts{4789, 8472};
+  Dispatch dispatch = Dispatch::Sets;
   dataplane::Position insert = dataplane::Position::First;  ///< ChainInsertMode
   bool operator==(const StaticOptions&) const = default;
 };
@@ -40,7 +41,8 @@ struct StaticOptions {
 /// Filter table without dispatch, group and policy chains, which the caller adds (dispatchChains,
 /// GroupChains). Hooks match nothing outside workload interfaces:
 ///   FORWARD: policy of the sender, then of the receiver; what no end has dropped is accepted
-///   behind all other rules by the accept mark. INPUT: policy of the sender, then `endpointToHost`.
+///   behind all other rules by the accept mark (with maps it is not: an accept in a table of our own
+///   is no last word, and without one the packet goes on just so). INPUT: policy of the sender, then `endpointToHost`.
 ///   Established flows and, in IPv6, ICMPv6 that a router must hear are accepted before.
 /// Packets from the host to workloads pass, as with Calico.
 [[nodiscard]] dataplane::RuleTable filterTable(Family family, const StaticOptions& options);

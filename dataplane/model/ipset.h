@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/shared_string.h"
 #include "dataplane/model/network.h"
 
 namespace margay::dataplane {
@@ -16,7 +17,8 @@ namespace margay::dataplane {
 using SetName = std::string;
 inline constexpr std::string_view kSetPrefix = "mgy";
 
-enum class SetType : std::uint8_t { HashNet, HashIpPort, HashNetIface };
+/// VerdictMap says which chain judges (interface, address): only nftables has it.
+enum class SetType : std::uint8_t { HashNet, HashIpPort, HashNetIface, VerdictMap };
 
 /// What a set is created with; a set whose spec differs from what is desired is made anew.
 struct SetSpec {
@@ -28,15 +30,17 @@ struct SetSpec {
 };
 
 /// One element. HashNet uses `net`; HashIpPort uses `net` (a host), `protocol` and `port`;
-/// HashNetIface uses `net` and `device`. hash:net cannot hold a /0: callers put the two /1 in its
-/// place.
+/// HashNetIface uses `net` and `device`; VerdictMap uses `net` (a host), `device` and `target`.
+/// hash:net cannot hold a /0: callers put the two /1 in its place.
 struct SetMember {
   Prefix net;
   std::uint8_t protocol = 0;  ///< IPPROTO_*
   std::uint16_t port = 0;     ///< host order
-  IfName device;
+  SharedString device;
+  SharedString target;  ///< name of a chain
   auto operator<=>(const SetMember&) const = default;
-  /// As ipset prints it: "10.0.0.1", "10.0.0.0/24", "10.0.0.1,tcp:80", "10.0.0.1,cali0".
+  /// As ipset prints it: "10.0.0.1", "10.0.0.0/24", "10.0.0.1,tcp:80", "10.0.0.1,cali0"; a
+  /// target follows as " -> chain".
   [[nodiscard]] std::string str() const;
 };
 

@@ -55,7 +55,8 @@ std::optional<MacAddress> parseMac(std::string_view text) {
 std::string SetMember::str() const {
   std::string out = net.isHost() ? net.address.str() : net.str();
   if (protocol != 0) out += ',' + protocolName(protocol) + ':' + std::to_string(port);
-  if (!device.empty()) out += ',' + device;
+  if (!device.empty()) out += ',' + device.str();
+  if (!target.empty()) out += " -> " + target.str();
   return out;
 }
 
@@ -65,5 +66,6 @@ std::size_t std::hash<margay::dataplane::SetMember>::operator()(
     const margay::dataplane::SetMember& member) const noexcept {
   const auto tail = (std::size_t{member.protocol} << 16) | member.port;
   return std::hash<margay::Prefix>{}(member.net) ^ (tail * 0x9e3779b97f4a7c15ULL) ^
-         (member.device.empty() ? 0 : std::hash<std::string>{}(member.device));
+         (member.device.empty() ? 0 : std::hash<margay::SharedString>{}(member.device)) ^
+         (member.target.empty() ? 0 : std::hash<margay::SharedString>{}(member.target) << 1);
 }

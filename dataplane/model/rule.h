@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "dataplane/model/ipset.h"
 #include "dataplane/model/network.h"
 
 /// Packet-filter rules in a backend-neutral form: built once by pure functions, written by a driver
@@ -64,11 +65,13 @@ struct IcmpMatch {
   bool operator==(const IcmpMatch&) const = default;
 };
 /// `dimensions` has one entry for each part of the set's type: {Source} for hash:net, {Destination,
-/// Destination} for hash:ip,port, {Source, Source} for hash:net,iface on the way in.
+/// Destination} for hash:ip,port, {Source, Source} for hash:net,iface on the way in. `type` is that
+/// of the set.
 struct SetMatch {
-  std::string set;
+  SetName set;
   std::vector<End> dimensions;
   Sense sense = Sense::Is;
+  SetType type = SetType::HashNet;
   bool operator==(const SetMatch&) const = default;
 };
 struct MarkMatch {
@@ -147,8 +150,17 @@ struct SourceNat {
   bool operator==(const SourceNat&) const = default;
 };
 
+/// Looks the interface and address of an end up in `map` (SetType::VerdictMap) and goes to the
+/// chain that it finds; continues with the next rule if it finds none. Source is the interface the
+/// packet came in by, Destination the one that it leaves by. nftables only.
+struct LookUpChain {
+  SetName map;
+  End end = End::Source;
+  bool operator==(const LookUpChain&) const = default;
+};
+
 using Action = std::variant<Accept, Drop, Reject, Return, NoTrack, Jump, GoTo, SetMark, LogPacket,
-                            Masquerade, SourceNat>;
+                            Masquerade, SourceNat, LookUpChain>;
 
 struct Rule {
   std::vector<Match> matches;

@@ -219,6 +219,10 @@ struct ActionText {
     }
     return "-j SNAT --to-source " + to + (action.fullyRandom ? " --random-fully" : "");
   }
+  std::string operator()(const LookUpChain& action) const {
+    const std::string end = action.end == End::Source ? "src,src" : "dst,dst";
+    return "vmap " + end + " @" + action.map;
+  }
 };
 
 }  // namespace

@@ -43,7 +43,7 @@ WorkloadInterface interface(const std::string& device, const std::vector<std::st
 std::vector<std::string> lines(const std::vector<SetEntry>& entries) {
   std::vector<std::string> out;
   for (const auto& entry : entries)
-    out.push_back(entry.set + ' ' + entry.member.net.str() + ' ' + entry.member.device);
+    out.push_back(entry.set + ' ' + entry.member.net.str() + ' ' + entry.member.device.str());
   return out;
 }
 std::string textOf(ChainMap chains) {

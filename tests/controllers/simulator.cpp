@@ -31,6 +31,8 @@ class Machine {
         if (runRules(*table_.chains.at(jump->chain))) return true;
       } else if (const auto* go = std::get_if<GoTo>(&rule.action)) {
         return runRules(*table_.chains.at(go->chain));
+      } else if (const auto* look = std::get_if<LookUpChain>(&rule.action)) {
+        if (const auto chain = chainOf(*look)) return runRules(*table_.chains.at(*chain));
       } else if (std::holds_alternative<Return>(rule.action)) {
         return false;
       } else if (const auto* set = std::get_if<SetMark>(&rule.action)) {
@@ -60,6 +62,14 @@ class Machine {
     return end == End::Source ? packet_.in : packet_.out;
   }
 
+  [[nodiscard]] std::optional<ChainName> chainOf(const LookUpChain& look) const {
+    for (const SetMember& member : sets_.at(look.map)) {
+      if (member.net != Prefix::host(address(look.end)) || member.device.view() != device(look.end))
+        continue;
+      return member.target.str();
+    }
+    return std::nullopt;
+  }
   [[nodiscard]] bool holds(const Match& match) const {
     return std::visit(
         [&](const auto& m) {
@@ -90,7 +100,7 @@ class Machine {
     return std::any_of(members.begin(), members.end(), [&](const SetMember& member) {
       if (!member.net.contains(address(m.dimensions[0]))) return false;
       if (m.dimensions.size() == 1) return true;
-      if (!member.device.empty()) return member.device == device(m.dimensions[1]);
+      if (!member.device.empty()) return member.device.view() == device(m.dimensions[1]);
       return protocolHasPorts(packet_.protocol) && member.protocol == packet_.protocol &&
              member.port == port(m.dimensions[1]);
     });
@@ -237,6 +247,9 @@ struct ActionText {
   }
   std::string operator()(const SourceNat& a) const {
     return "-j SNAT " + a.to.str() + ports(a.toPorts) + (a.fullyRandom ? " --random-fully" : "");
+  }
+  std::string operator()(const LookUpChain& a) const {
+    return "-j VMAP " + a.map + " " + ends({a.end, a.end});
   }
   static std::string ports(const std::optional<PortRange>& range) {
     return range ? " ports " + rangeText(*range) : "";

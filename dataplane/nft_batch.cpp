@@ -1,0 +1,265 @@
+#include "dataplane/nft_batch.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+
+#include <array>
+#include <cstring>
+
+#include "dataplane/drivers.h"
+#include "dataplane/nft_elements.h"
+#include "dataplane/nft_userdata.h"
+
+namespace margay::dataplane {
+namespace {
+
+/// A nested attribute has at most 64 KiB.
+constexpr std::size_t kMaxElementList = 60000;
+// Priorities of iptables' tables, so that order among packages stays what it was.
+constexpr std::int32_t kPriorities[] = {-300, -150, 100, 0};  // by TableName
+constexpr std::uint32_t kServiceType = 13;
+
+std::uint8_t nfFamily(Family family) {
+  return family == Family::V4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+}
+std::uint16_t typeOf(int message) {
+  return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
+}
+
+struct HookText {
+  BaseChain chain;
+  std::string_view text;
+  std::uint32_t number;
+};
+constexpr HookText kHooks[] = {
+    {BaseChain::Prerouting, "prerouting", NF_INET_PRE_ROUTING},
+    {BaseChain::Input, "input", NF_INET_LOCAL_IN},
+    {BaseChain::Forward, "forward", NF_INET_FORWARD},
+    {BaseChain::Output, "output", NF_INET_LOCAL_OUT},
+    {BaseChain::Postrouting, "postrouting", NF_INET_POST_ROUTING},
+};
+constexpr TableName kTables[] = {TableName::Raw, TableName::Mangle, TableName::Nat,
+                                 TableName::Filter};
+constexpr std::string_view kLast = "-last";
+
+const HookText& hookText(BaseChain chain) {
+  return kHooks[static_cast<std::size_t>(chain)];
+}
+
+void putPort(NetlinkBatch& out, std::uint16_t port, std::uint32_t flags) {
+  const std::uint8_t bytes[] = {static_cast<std::uint8_t>(port >> 8),
+                                static_cast<std::uint8_t>(port & 0xff)};
+  const auto element = out.beginNested(NFTA_LIST_ELEM);
+  if (flags != 0) out.attribute(NFTA_SET_ELEM_FLAGS, htonl(flags));
+  const auto key = out.beginNested(NFTA_SET_ELEM_KEY);
+  out.attribute(NFTA_DATA_VALUE, std::span<const std::uint8_t>(bytes));
+  out.endNested(key);
+  out.endNested(element);
+}
+
+}  // namespace
+
+std::string baseChainName(const NftBaseChain& chain) {
+  std::string out(tableText(chain.table));
+  out += '-';
+  out += hookText(chain.hook.first).text;
+  if (chain.hook.second == Position::Last && chain.table != TableName::Nat) out += kLast;
+  return out;
+}
+
+std::optional<NftBaseChain> baseChainOf(std::string_view name) {
+  for (const TableName table : kTables) {
+    for (const HookText& hook : kHooks) {
+      for (const Position position : {Position::First, Position::Last}) {
+        // The one name that two hooks have is that of nat: its hook is Last.
+        if (table == TableName::Nat && position == Position::First) continue;
+        const NftBaseChain chain{table, {hook.chain, position}};
+        if (name == baseChainName(chain)) return chain;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+void NftBatch::clear() {
+  body_.clear();
+  messages_.clear();
+  units_.clear();
+  nextSet_ = 1;
+}
+
+NftBatch::UnitId NftBatch::add(NftUnit unit) {
+  units_.push_back(std::move(unit));
+  return static_cast<UnitId>(units_.size() - 1);
+}
+
+void NftBatch::begin(UnitId unit, std::uint16_t type, std::uint16_t flags, Family family) {
+  messages_.push_back({body_.bytes().size(), 0, unit});
+  body_.begin(typeOf(type), flags);
+  body_.header(nfgenmsg{nfFamily(family), NFNETLINK_V0, 0});
+  body_.attribute(NFTA_TABLE_NAME, std::string_view(kNftTable));  // 1 in every message of ours
+}
+
+void NftBatch::end() {
+  body_.end();
+  messages_.back().end = body_.bytes().size();
+}
+
+void NftBatch::table(Family family) {
+  begin(kNobody, NFT_MSG_NEWTABLE, NLM_F_CREATE, family);
+  end();
+}
+
+void NftBatch::removeTable(UnitId unit) {
+  begin(unit, NFT_MSG_DELTABLE, 0, familyOf(unit));
+  end();
+}
+
+void NftBatch::chain(UnitId unit, TableName table, const ChainName& name) {
+  begin(unit, NFT_MSG_NEWCHAIN, NLM_F_CREATE, familyOf(unit));
+  body_.attribute(NFTA_CHAIN_NAME, std::string_view(name));
+  body_.attribute(NFTA_CHAIN_USERDATA, std::span<const std::uint8_t>(chainUserdata(table)));
+  end();
+}
+
+void NftBatch::baseChain(UnitId unit, const NftBaseChain& chain) {
+  begin(unit, NFT_MSG_NEWCHAIN, NLM_F_CREATE, familyOf(unit));
+  body_.attribute(NFTA_CHAIN_NAME, std::string_view(baseChainName(chain)));
+  const auto hook = body_.beginNested(NFTA_CHAIN_HOOK);
+  body_.attribute(NFTA_HOOK_HOOKNUM, htonl(hookText(chain.hook.first).number));
+  const auto priority = kPriorities[static_cast<std::size_t>(chain.table)];
+  body_.attribute(NFTA_HOOK_PRIORITY, htonl(static_cast<std::uint32_t>(priority)));
+  body_.endNested(hook);
+  body_.attribute(NFTA_CHAIN_POLICY, htonl(NF_ACCEPT));
+  body_.attribute(NFTA_CHAIN_TYPE,
+                  std::string_view(chain.table == TableName::Nat ? "nat" : "filter"));
+  end();
+}
+
+void NftBatch::flushChain(UnitId unit, const ChainName& name) {
+  begin(unit, NFT_MSG_DELRULE, 0, familyOf(unit));
+  body_.attribute(NFTA_RULE_CHAIN, std::string_view(name));
+  end();
+}
+
+void NftBatch::removeChain(UnitId unit, const ChainName& name) {
+  begin(unit, NFT_MSG_DELCHAIN, 0, familyOf(unit));
+  body_.attribute(NFTA_CHAIN_NAME, std::string_view(name));
+  end();
+}
+
+void NftBatch::rule(UnitId unit, const ChainName& chain, const NftExpressions& expressions,
+                    std::string_view comment, RuleDigest digest) {
+  expressions_ = expressions.bytes;
+  for (std::size_t i = 0; i < expressions.sets.size(); ++i) {
+    const std::uint32_t id = nextSet_++;
+    anonymousSet(unit, expressions.sets[i], id);
+    const std::uint32_t idBe = htonl(id);
+    std::memcpy(expressions_.data() + expressions.setIds[i], &idBe, sizeof idBe);
+  }
+  begin(unit, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, familyOf(unit));
+  body_.attribute(NFTA_RULE_CHAIN, std::string_view(chain));
+  body_.attribute(NFTA_RULE_EXPRESSIONS | NLA_F_NESTED,
+                  std::span<const std::uint8_t>(expressions_));
+  body_.attribute(NFTA_RULE_USERDATA,
+                  std::span<const std::uint8_t>(ruleUserdata(comment, digest)));
+  end();
+}
+
+void NftBatch::anonymousSet(UnitId unit, const NftAnonymousSet& set, std::uint32_t id) {
+  using Kind = NftAnonymousSet::Kind;
+  std::uint32_t flags = NFT_SET_ANONYMOUS | NFT_SET_CONSTANT;
+  if (set.kind == Kind::PortRanges) flags |= NFT_SET_INTERVAL;
+
+  begin(unit, NFT_MSG_NEWSET, NLM_F_CREATE, familyOf(unit));
+  body_.attribute(NFTA_SET_NAME, std::string_view(kNftAnonymousSet));
+  body_.attribute(NFTA_SET_FLAGS, htonl(flags));
+  body_.attribute(NFTA_SET_KEY_TYPE, htonl(kServiceType));
+  body_.attribute(NFTA_SET_KEY_LEN, htonl(sizeof(std::uint16_t)));
+  body_.attribute(NFTA_SET_ID, htonl(id));
+  end();
+
+  begin(unit, NFT_MSG_NEWSETELEM, NLM_F_CREATE, familyOf(unit));
+  body_.attribute(NFTA_SET_ELEM_LIST_SET, std::string_view(kNftAnonymousSet));
+  body_.attribute(NFTA_SET_ELEM_LIST_SET_ID, htonl(id));
+  const auto list = body_.beginNested(NFTA_SET_ELEM_LIST_ELEMENTS);
+  for (const auto& range : set.ports) {
+    putPort(body_, range.first, 0);
+    if (set.kind == Kind::PortRanges && range.last != 0xffff)
+      putPort(body_, static_cast<std::uint16_t>(range.last + 1), NFT_SET_ELEM_INTERVAL_END);
+  }
+  body_.endNested(list);
+  end();
+}
+
+void NftBatch::set(UnitId unit, const SetSpec& spec) {
+  const auto layout = nftLayout(spec.type, spec.family);
+  begin(unit, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, spec.family);
+  body_.attribute(NFTA_SET_NAME, std::string_view(spec.name));
+  if (layout.flags != 0) body_.attribute(NFTA_SET_FLAGS, htonl(layout.flags));
+  body_.attribute(NFTA_SET_KEY_TYPE, htonl(layout.keyType));
+  body_.attribute(NFTA_SET_KEY_LEN, htonl(layout.keyLength));
+  if (layout.dataType != 0) body_.attribute(NFTA_SET_DATA_TYPE, htonl(layout.dataType));
+  // Required, though only references from within the batch would need it.
+  body_.attribute(NFTA_SET_ID, htonl(nextSet_++));
+  body_.attribute(NFTA_SET_USERDATA, std::span<const std::uint8_t>(setUserdata(spec)));
+  end();
+}
+
+void NftBatch::removeSet(UnitId unit, const SetName& name) {
+  begin(unit, NFT_MSG_DELSET, 0, familyOf(unit));
+  body_.attribute(NFTA_SET_NAME, std::string_view(name));
+  end();
+}
+
+std::size_t NftBatch::elements(UnitId unit, const SetSpec& spec, Op op,
+                               std::span<const Change<SetMember>> changes) {
+  const bool remove = op == Op::Remove;
+  begin(unit, remove ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM,
+        remove ? std::uint16_t{0} : std::uint16_t{NLM_F_CREATE}, spec.family);
+  body_.attribute(NFTA_SET_ELEM_LIST_SET, std::string_view(spec.name));
+  const auto list = body_.beginNested(NFTA_SET_ELEM_LIST_ELEMENTS);
+  const std::size_t start = body_.bytes().size();
+  std::size_t taken = 0;
+  const auto form = remove ? NftElementForm::Key : NftElementForm::Whole;
+  while (taken < changes.size() &&
+         body_.bytes().size() - start + kMaxNftElementBytes < kMaxElementList)
+    putNftElement(body_, spec, changes[taken++].value, form);
+  body_.endNested(list);
+  end();
+  units_[unit].elements = taken;
+  return taken;
+}
+
+std::span<const std::byte> NftBatch::datagram(std::uint32_t firstSequence,
+                                              const std::set<UnitId>& without) {
+  out_.clear();
+  owners_.clear();
+  const auto mark = [&](std::uint16_t type) {
+    out_.begin(type, 0);
+    out_.header(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)});
+    out_.end();
+    owners_.push_back(kNobody);
+  };
+  mark(NFNL_MSG_BATCH_BEGIN);
+  const auto body = body_.bytes();
+  for (const Message& message : messages_) {
+    if (message.unit != kNobody && without.contains(message.unit)) continue;
+    out_.append(body.subspan(message.begin, message.end - message.begin));
+    owners_.push_back(message.unit);
+  }
+  mark(NFNL_MSG_BATCH_END);
+  const auto bytes = out_.bytes();
+  std::size_t at = 0;
+  for (std::uint32_t i = 0; at < bytes.size(); ++i) {
+    auto* head = reinterpret_cast<nlmsghdr*>(bytes.data() + at);
+    head->nlmsg_seq = firstSequence + i;
+    at += NLMSG_ALIGN(head->nlmsg_len);
+  }
+  return std::as_bytes(std::span<const std::uint8_t>(bytes));
+}
+
+}  // namespace margay::dataplane

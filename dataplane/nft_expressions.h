@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dataplane/model/rule.h"
+#include "dataplane/netlink_batch.h"
+
+/// Rules in the words of the kernel's nf_tables: each match and action is a few expressions on
+/// registers, laid out as `nft` lays them out, so that `nft list` shows them as a person writes
+/// them. Source of the formats: linux/netfilter/nf_tables.h. Pure; any thread.
+namespace margay::dataplane {
+
+/// A set of ports without a name that lives and dies with the one rule that refers to it.
+struct NftAnonymousSet {
+  enum class Kind : std::uint8_t { Ports, PortRanges } kind = Kind::Ports;
+  std::vector<PortRange> ports;  ///< sorted, disjoint
+};
+
+/// The value of NFTA_RULE_EXPRESSIONS, and what must exist before the rule. Where a look-up refers
+/// to an anonymous set, the four bytes at `setIds[i]` are to be overwritten with the number, big
+/// endian, that set i has in its batch.
+struct NftExpressions {
+  std::vector<std::uint8_t> bytes;
+  std::vector<NftAnonymousSet> sets;
+  std::vector<std::size_t> setIds;
+};
+
+/// `Errc::Invalid` says what no rule can hold. O(size of the rule).
+[[nodiscard]] Result<NftExpressions> nftExpressions(const Rule& rule, Family family);
+
+/// The name that a rule's look-up and the message that makes the set both use.
+inline constexpr const char* kNftAnonymousSet = "__set%d";
+
+}  // namespace margay::dataplane
