@@ -18,6 +18,7 @@ namespace {
 
 /// A nested attribute has at most 64 KiB.
 constexpr std::size_t kMaxElementList = 60000;
+constexpr std::size_t kKeptBytes = 1UL << 20;
 // Priorities of iptables' tables, so that order among packages stays what it was.
 constexpr std::int32_t kPriorities[] = {-300, -150, 100, 0};  // by TableName
 constexpr std::uint32_t kServiceType = 13;
@@ -84,8 +85,19 @@ std::optional<NftBaseChain> baseChainOf(std::string_view name) {
   return std::nullopt;
 }
 
+void NftBatch::mark(NetlinkBatch& out, std::uint16_t type) {
+  out.begin(type, 0);
+  out.header(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)});
+  out.end();
+}
+
 void NftBatch::clear() {
+  // What a bulk load took is given back.
+  if (body_.bytes().size() > kKeptBytes) body_ = {};
+  if (out_.bytes().size() > kKeptBytes) out_ = {};
   body_.clear();
+  mark(body_, NFNL_MSG_BATCH_BEGIN);
+  onlyFills_ = true;
   messages_.clear();
   units_.clear();
   nextSet_ = 1;
@@ -98,6 +110,8 @@ NftBatch::UnitId NftBatch::add(NftUnit unit) {
 
 void NftBatch::begin(UnitId unit, std::uint16_t type, std::uint16_t flags, Family family) {
   messages_.push_back({body_.bytes().size(), 0, unit});
+  const bool fills = type == NFT_MSG_NEWTABLE || type == NFT_MSG_NEWSET || type == NFT_MSG_NEWSETELEM;
+  onlyFills_ = onlyFills_ && fills;
   body_.begin(typeOf(type), flags);
   body_.header(nfgenmsg{nfFamily(family), NFNETLINK_V0, 0});
   body_.attribute(NFTA_TABLE_NAME, std::string_view(kNftTable));  // 1 in every message of ours
@@ -236,30 +250,30 @@ std::size_t NftBatch::elements(UnitId unit, const SetSpec& spec, Op op,
 
 std::span<const std::byte> NftBatch::datagram(std::uint32_t firstSequence,
                                               const std::set<UnitId>& without) {
-  out_.clear();
-  owners_.clear();
-  const auto mark = [&](std::uint16_t type) {
-    out_.begin(type, 0);
-    out_.header(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)});
-    out_.end();
-    owners_.push_back(kNobody);
-  };
-  mark(NFNL_MSG_BATCH_BEGIN);
+  owners_.assign(1, kNobody);
+  NetlinkBatch& out = without.empty() ? body_ : out_;
   const auto body = body_.bytes();
+  const std::size_t end = bytes();
+  if (!without.empty()) {
+    out_.clear();
+    out_.append(body.first(messages_.front().begin));
+  }
   for (const Message& message : messages_) {
     if (message.unit != kNobody && without.contains(message.unit)) continue;
-    out_.append(body.subspan(message.begin, message.end - message.begin));
+    if (!without.empty()) out_.append(body.subspan(message.begin, message.end - message.begin));
     owners_.push_back(message.unit);
   }
-  mark(NFNL_MSG_BATCH_END);
-  const auto bytes = out_.bytes();
+  // The mark of the end stands behind the last message each time.
+  if (body.size() == end || !without.empty()) mark(out, NFNL_MSG_BATCH_END);
+  owners_.push_back(kNobody);
+  const auto datagram = out.bytes();
   std::size_t at = 0;
-  for (std::uint32_t i = 0; at < bytes.size(); ++i) {
-    auto* head = reinterpret_cast<nlmsghdr*>(bytes.data() + at);
+  for (std::uint32_t i = 0; at < datagram.size(); ++i) {
+    auto* head = reinterpret_cast<nlmsghdr*>(datagram.data() + at);
     head->nlmsg_seq = firstSequence + i;
     at += NLMSG_ALIGN(head->nlmsg_len);
   }
-  return std::as_bytes(std::span<const std::uint8_t>(bytes));
+  return std::as_bytes(std::span<const std::uint8_t>(datagram));
 }
 
 }  // namespace margay::dataplane

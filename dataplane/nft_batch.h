@@ -50,6 +50,9 @@ class NftBatch {
   NftBatch() { clear(); }
   void clear();
   [[nodiscard]] bool empty() const { return messages_.empty(); }
+  [[nodiscard]] std::size_t bytes() const { return messages_.empty() ? 0 : messages_.back().end; }
+  /// Nothing but new sets and elements: half of it in force does no harm.
+  [[nodiscard]] bool onlyFills() const { return onlyFills_; }
   [[nodiscard]] const NftUnit& unit(UnitId id) const { return units_[id]; }
 
   UnitId add(NftUnit unit);
@@ -70,8 +73,13 @@ class NftBatch {
   std::size_t elements(UnitId unit, const SetSpec& spec, Op op,
                        std::span<const Change<SetMember>> changes);
 
+  /// With those of begin and end.
+  [[nodiscard]] std::uint32_t messages() const {
+    return static_cast<std::uint32_t>(messages_.size()) + 2;
+  }
   /// The whole datagram without the units in `without`. Message i of it belongs to unit
   /// `owners()[i]`, and has sequence number `firstSequence` + i; kNobody owns begin, end and table.
+  /// Nothing can be added behind it any more.
   [[nodiscard]] std::span<const std::byte> datagram(std::uint32_t firstSequence,
                                                     const std::set<UnitId>& without);
   [[nodiscard]] const std::vector<UnitId>& owners() const { return owners_; }
@@ -88,12 +96,15 @@ class NftBatch {
   void anonymousSet(UnitId unit, const NftAnonymousSet& set, std::uint32_t id);
   [[nodiscard]] Family familyOf(UnitId unit) const { return units_[unit].family; }
 
-  NetlinkBatch body_;
+  void mark(NetlinkBatch& out, std::uint16_t type);
+
+  NetlinkBatch body_;  ///< begins with the mark of a transaction's beginning
   NetlinkBatch out_;
   std::vector<Message> messages_;
   std::vector<UnitId> owners_;
   std::vector<NftUnit> units_;
   std::uint32_t nextSet_ = 1;
+  bool onlyFills_ = true;
   std::vector<std::uint8_t> expressions_;  // scratch
 };
 

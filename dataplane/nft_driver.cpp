@@ -87,10 +87,9 @@ void NftDriver::needTable(Family family) {
 
 Result<void> NftDriver::send(const std::set<NftBatch::UnitId>& without,
                              std::map<NftBatch::UnitId, Error>& refused) {
-  const auto planned = batch_.datagram(1, without);  // to know how many there are
-  const auto first = socket_.sequences(static_cast<std::uint32_t>(batch_.owners().size()));
+  const auto first = socket_.sequences(batch_.messages());
   const auto datagram = batch_.datagram(first, without);
-  if (auto room = socket_.reserve(planned.size()); !room) return room;
+  if (auto room = socket_.reserve(datagram.size()); !room) return room;
   if (auto sent = socket_.send(datagram); !sent) return sent;
   Result<void> whole;
   const auto drained = socket_.drain([&](const nlmsghdr& answer) {

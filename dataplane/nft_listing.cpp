@@ -12,68 +12,13 @@
 #include <cstring>
 #include <string_view>
 
+#include "dataplane/nft_attributes.h"
 #include "dataplane/nft_batch.h"
 #include "dataplane/nft_elements.h"
 #include "dataplane/nft_userdata.h"
 
 namespace margay::dataplane {
 namespace {
-
-/// The attributes of a message of nf_tables.
-class Attributes {
- public:
-  explicit Attributes(const nlmsghdr& message)
-      : first_(reinterpret_cast<const nlattr*>(static_cast<const char*>(NLMSG_DATA(&message)) +
-                                               NLMSG_ALIGN(sizeof(nfgenmsg)))),
-        length_(static_cast<int>(message.nlmsg_len) -
-                static_cast<int>(NLMSG_LENGTH(NLMSG_ALIGN(sizeof(nfgenmsg))))) {}
-  [[nodiscard]] const nlattr* find(int type) const { return nla_find(first_, length_, type); }
-  [[nodiscard]] std::string_view text(int type) const {
-    const auto* found = find(type);
-    if (found == nullptr) return {};
-    const auto* text = static_cast<const char*>(nla_data(found));
-    return {text, strnlen(text, static_cast<std::size_t>(nla_len(found)))};
-  }
-  [[nodiscard]] std::span<const std::uint8_t> bytes(int type) const {
-    const auto* found = find(type);
-    if (found == nullptr) return {};
-    return {static_cast<const std::uint8_t*>(nla_data(found)),
-            static_cast<std::size_t>(nla_len(found))};
-  }
-  [[nodiscard]] std::optional<std::uint32_t> number(int type) const {
-    const auto* found = find(type);
-    if (found == nullptr || nla_len(found) < 4) return std::nullopt;
-    return ntohl(nla_get_u32(found));
-  }
-
- private:
-  const nlattr* first_;
-  int length_;
-};
-
-/// A request of one message: `fill` writes its attributes.
-class Request {
- public:
-  Request(NfnetlinkSocket& socket, int type, std::uint16_t flags, std::uint8_t family) {
-    batch_.begin(static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type), flags);
-    batch_.header(nfgenmsg{family, NFNETLINK_V0, 0});
-    sequence_ = socket.sequences();
-  }
-  Request& text(std::uint16_t type, std::string_view value) {
-    batch_.attribute(type, value);
-    return *this;
-  }
-  std::span<const std::byte> view() {
-    batch_.end();
-    auto* head = reinterpret_cast<nlmsghdr*>(batch_.bytes().data());
-    head->nlmsg_seq = sequence_;
-    return std::as_bytes(std::span<const std::uint8_t>(batch_.bytes()));
-  }
-
- private:
-  NetlinkBatch batch_;
-  std::uint32_t sequence_ = 0;
-};
 
 std::uint8_t nfFamily(Family family) {
   return family == Family::V4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
@@ -85,7 +30,7 @@ Result<void> orNothing(Result<void> dumped, std::string_view context) {
   return Fail(withContext(dumped.error(), context));
 }
 
-void takeChain(const Attributes& chain, NftChains& out,
+void takeChain(const NftAttributes& chain, NftChains& out,
                std::map<ChainName, std::vector<RuleDigest>*>& places) {
   const auto name = chain.text(NFTA_CHAIN_NAME);
   if (chain.find(NFTA_CHAIN_HOOK) != nullptr) {
@@ -109,9 +54,9 @@ void takeChain(const Attributes& chain, NftChains& out,
 
 Result<std::uint32_t> nftGeneration(NfnetlinkSocket& socket) {
   std::optional<std::uint32_t> generation;
-  Request request(socket, NFT_MSG_GETGEN, NLM_F_ACK, AF_UNSPEC);
+  NftRequest request(socket, NFT_MSG_GETGEN, NLM_F_ACK, AF_UNSPEC);
   const auto asked = socket.request(request.view(), [&](const nlmsghdr& answer) {
-    generation = Attributes(answer).number(NFTA_GEN_ID);
+    generation = NftAttributes(answer).number(NFTA_GEN_ID);
   });
   if (!asked) return Fail(withContext(asked.error(), "read generation of nf_tables"));
   if (!generation) return fail(Errc::Transient, "read generation of nf_tables: no answer");
@@ -121,9 +66,9 @@ Result<std::uint32_t> nftGeneration(NfnetlinkSocket& socket) {
 Result<NftChains> listNftChains(NfnetlinkSocket& socket, Family family) {
   NftChains out;
   std::map<ChainName, std::vector<RuleDigest>*> places;
-  Request chains(socket, NFT_MSG_GETCHAIN, NLM_F_DUMP, nfFamily(family));
+  NftRequest chains(socket, NFT_MSG_GETCHAIN, NLM_F_DUMP, nfFamily(family));
   auto dumped = socket.dump(chains.view(), [&](const nlmsghdr& part) {
-    const Attributes chain(part);
+    const NftAttributes chain(part);
     if (chain.text(NFTA_CHAIN_TABLE) != kNftTable) return;
     out.exists = true;
     takeChain(chain, out, places);
@@ -131,10 +76,10 @@ Result<NftChains> listNftChains(NfnetlinkSocket& socket, Family family) {
   if (auto done = orNothing(dumped, "list nf_tables chains"); !done) return Fail(done.error());
   if (places.empty()) return out;
 
-  Request rules(socket, NFT_MSG_GETRULE, NLM_F_DUMP, nfFamily(family));
+  NftRequest rules(socket, NFT_MSG_GETRULE, NLM_F_DUMP, nfFamily(family));
   rules.text(NFTA_RULE_TABLE, kNftTable);
   dumped = socket.dump(rules.view(), [&](const nlmsghdr& part) {
-    const Attributes rule(part);
+    const NftAttributes rule(part);
     if (rule.text(NFTA_RULE_TABLE) != kNftTable) return;
     const auto place = places.find(ChainName(rule.text(NFTA_RULE_CHAIN)));
     if (place == places.end()) return;
@@ -146,10 +91,10 @@ Result<NftChains> listNftChains(NfnetlinkSocket& socket, Family family) {
 
 Result<std::vector<SetSpec>> listNftSets(NfnetlinkSocket& socket, Family family) {
   std::vector<SetSpec> out;
-  Request request(socket, NFT_MSG_GETSET, NLM_F_DUMP, nfFamily(family));
+  NftRequest request(socket, NFT_MSG_GETSET, NLM_F_DUMP, nfFamily(family));
   request.text(NFTA_SET_TABLE, kNftTable);
   const auto dumped = socket.dump(request.view(), [&](const nlmsghdr& part) {
-    const Attributes set(part);
+    const NftAttributes set(part);
     const auto flags = set.number(NFTA_SET_FLAGS).value_or(0);
     const auto name = set.text(NFTA_SET_NAME);
     if ((flags & NFT_SET_ANONYMOUS) != 0 || !name.starts_with(kSetPrefix)) return;
@@ -170,10 +115,10 @@ Result<std::vector<SetSpec>> listNftSets(NfnetlinkSocket& socket, Family family)
 
 Result<std::vector<SetMember>> listNftElements(NfnetlinkSocket& socket, const SetSpec& spec) {
   NftElementReader reader(spec);
-  Request request(socket, NFT_MSG_GETSETELEM, NLM_F_DUMP, nfFamily(spec.family));
+  NftRequest request(socket, NFT_MSG_GETSETELEM, NLM_F_DUMP, nfFamily(spec.family));
   request.text(NFTA_SET_ELEM_LIST_TABLE, kNftTable).text(NFTA_SET_ELEM_LIST_SET, spec.name);
   const auto dumped = socket.dump(request.view(), [&](const nlmsghdr& part) {
-    const auto* list = Attributes(part).find(NFTA_SET_ELEM_LIST_ELEMENTS);
+    const auto* list = NftAttributes(part).find(NFTA_SET_ELEM_LIST_ELEMENTS);
     if (list == nullptr) return;
     int left = nla_len(list);
     for (const auto* element = static_cast<const nlattr*>(nla_data(list)); nla_ok(element, left);

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/nft_attributes.h"
 #include "dataplane/nft_batch.h"
 
 namespace margay::dataplane {
@@ -40,21 +41,12 @@ void dropOwn(int fd, std::uint32_t ownPort) {
   setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
-std::string_view textOf(const nlattr* attribute) {
-  if (attribute == nullptr) return {};
-  const auto* text = static_cast<const char*>(nla_data(attribute));
-  return {text, strnlen(text, static_cast<std::size_t>(nla_len(attribute)))};
-}
-
 void classify(const nlmsghdr& message, NftEvents& events) {
   if (message.nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES) return;
   const auto* general = static_cast<const nfgenmsg*>(NLMSG_DATA(&message));
   if (general->nfgen_family != NFPROTO_IPV4 && general->nfgen_family != NFPROTO_IPV6) return;
-  const auto* first = reinterpret_cast<const nlattr*>(reinterpret_cast<const char*>(general) +
-                                                      NLMSG_ALIGN(sizeof *general));
-  const int length = static_cast<int>(message.nlmsg_len) -
-                     static_cast<int>(NLMSG_LENGTH(NLMSG_ALIGN(sizeof *general)));
-  if (textOf(nla_find(first, length, NFTA_TABLE_NAME)) != kNftTable) return;
+  const NftAttributes attributes(message);
+  if (attributes.text(NFTA_TABLE_NAME) != kNftTable) return;
   const auto family = general->nfgen_family == NFPROTO_IPV4 ? Family::V4 : Family::V6;
   switch (message.nlmsg_type & 0xff) {
     case NFT_MSG_DELTABLE:
@@ -71,7 +63,7 @@ void classify(const nlmsghdr& message, NftEvents& events) {
     case NFT_MSG_NEWSETELEM:
     case NFT_MSG_DELSETELEM:
       // 2 is the set's name in all four.
-      events.sets.emplace(textOf(nla_find(first, length, NFTA_SET_NAME)));
+      events.sets.emplace(attributes.text(NFTA_SET_NAME));
       break;
     default:
       break;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -8,6 +9,7 @@ namespace margay::dataplane {
 namespace {
 
 constexpr std::size_t kMaxName = 31;
+constexpr std::size_t kEarlyFlushBytes = 4UL << 20;
 
 NftUnit unitOf(const SetSpec& spec) {
   return {spec.family, "set " + spec.name, spec.name, TableName::Filter, 0};
@@ -111,6 +113,8 @@ std::vector<Result<void>> NftDriver::Sets::apply(const SetName& name,
     entries = remove ? entries - std::min(entries, count) : entries + count;
     begin += taken;
   }
+  // A first list needs no more memory than this.
+  if (batch.onlyFills() && batch.bytes() > kEarlyFlushBytes) owner_.flushForReading();
   if (auto settled = owner_.settle(); !settled) fill(settled.error());
   return results;
 }

@@ -21,6 +21,7 @@ struct LibraryCalls {
   const char* (*error)(int);
   int (*isChain)(const char*, xtc_handle*);
   int (*isBuiltin)(const char*, xtc_handle*);
+  const char* (*policy)(const char*, xtc_handle*);
   int (*references)(unsigned*, const char*, xtc_handle*);
   const char* (*firstChain)(xtc_handle*);
   const char* (*nextChain)(xtc_handle*);
@@ -43,7 +44,9 @@ using Entry6 = const ip6t_entry*;
 
 // clang-format off
 constexpr LibraryCalls kCalls4{
-    iptc_init, iptc_free, iptc_strerror, iptc_is_chain, iptc_builtin, iptc_get_references,
+    iptc_init, iptc_free, iptc_strerror, iptc_is_chain, iptc_builtin,
+    [](const char* c, xtc_handle* h) { ipt_counters none{}; return iptc_get_policy(c, &none, h); },
+    iptc_get_references,
     iptc_first_chain, iptc_next_chain,
     [](const char* c, xtc_handle* h) -> const void* { return iptc_first_rule(c, h); },
     [](const void* e, xtc_handle* h) -> const void* { return iptc_next_rule(static_cast<Entry4>(e), h); },
@@ -54,7 +57,9 @@ constexpr LibraryCalls kCalls4{
     iptc_delete_num_entry, iptc_commit};
 
 constexpr LibraryCalls kCalls6{
-    ip6tc_init, ip6tc_free, ip6tc_strerror, ip6tc_is_chain, ip6tc_builtin, ip6tc_get_references,
+    ip6tc_init, ip6tc_free, ip6tc_strerror, ip6tc_is_chain, ip6tc_builtin,
+    [](const char* c, xtc_handle* h) { ip6t_counters none{}; return ip6tc_get_policy(c, &none, h); },
+    ip6tc_get_references,
     ip6tc_first_chain, ip6tc_next_chain,
     [](const char* c, xtc_handle* h) -> const void* { return ip6tc_first_rule(c, h); },
     [](const void* e, xtc_handle* h) -> const void* { return ip6tc_next_rule(static_cast<Entry6>(e), h); },
@@ -94,6 +99,11 @@ bool Session::hasChain(const ChainName& chain) const {
 
 bool Session::isBaseChain(const ChainName& chain) const {
   return calls_->isBuiltin(chain.c_str(), handle_.get()) != 0;
+}
+
+bool Session::policyDrops(const ChainName& chain) const {
+  const char* policy = calls_->policy(chain.c_str(), handle_.get());
+  return policy != nullptr && std::string_view(policy) == "DROP";
 }
 
 unsigned Session::references(const ChainName& chain) const {

@@ -27,6 +27,8 @@ class Session {
 
   [[nodiscard]] bool hasChain(const ChainName& chain) const;
   [[nodiscard]] bool isBaseChain(const ChainName& chain) const;
+  /// Of a base chain: packets that no rule decides are dropped.
+  [[nodiscard]] bool policyDrops(const ChainName& chain) const;
   /// How many rules jump to the chain.
   [[nodiscard]] unsigned references(const ChainName& chain) const;
 

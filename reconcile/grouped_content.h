@@ -74,6 +74,14 @@ class GroupedContent : public Table {
     group.items.replaceDesired(all);
   }
 
+  /// Every item that should be in the group. O(items).
+  template <class Visit>
+  void forEachItem(const GroupKey& key, Visit visit) const {
+    const auto found = groups_.find(key);
+    if (found == groups_.end()) return;
+    found->second.items.forEachDesired([&](const Item& item, const auto&) { visit(item); });
+  }
+
   [[nodiscard]] const std::string& name() const override { return log_.table(); }
   void requestRelist() override { audit_.request(); }
   void suspect(TimePoint /*now*/) override { audit_.request(); }

@@ -2,26 +2,21 @@
 
 #include <random>
 
+#include "base/log.h"
 #include "cmd/agent/phases.h"
 #include "dataplane/conntrack_driver.h"
-#include "dataplane/ipset_driver.h"
-#include "dataplane/ipset_probe.h"
-#include "dataplane/iptables_driver.h"
 #include "dataplane/link_driver.h"
 #include "dataplane/neighbour_driver.h"
 #include "dataplane/network_monitor.h"
 #include "dataplane/route_driver.h"
+#include "dataplane/rule_survey.h"
 #include "dataplane/sysctl_driver.h"
-#include "dataplane/xtables_info.h"
 
 namespace margay::agent {
 namespace {
 
 using dataplane::Route;
 using dataplane::RouteKey;
-using dataplane::TableName;
-
-constexpr TableName kTables[] = {TableName::Raw, TableName::Filter, TableName::Nat};
 
 std::string routeText(const Route& route) {
   std::string out = route.type == dataplane::RouteType::Blackhole ? "blackhole " : "";
@@ -31,12 +26,6 @@ std::string routeText(const Route& route) {
   if (route.source) out += " src " + route.source->str();
   if (route.key.metric != 0) out += " metric " + std::to_string(route.key.metric);
   return out;
-}
-
-/// Metrics know fewer names than there are tables: all legacy tables are "iptables".
-std::string_view metricName(const reconcile::Table& table, std::size_t ruleTables,
-                            std::size_t place) {
-  return place < ruleTables ? std::string_view("iptables") : std::string_view(table.name());
 }
 
 template <class Driver>
@@ -58,35 +47,25 @@ Result<std::unique_ptr<Kernel>> Kernel::open(Options options) {
 }
 
 Result<void> Kernel::openDrivers() {
-  if (auto probed = dataplane::probeIpset(); !probed) return probed;
-  for (const auto family : options_.families) {
-    if (auto probed = dataplane::probeLegacyTables(family); !probed) return probed;
-  }
   if (auto made = keep(routeDriver_, dataplane::makeRouteDriver()); !made) return made;
   if (auto made = keep(neighbourDriver_, dataplane::makeNeighbourDriver()); !made) return made;
   if (auto made = keep(links_, dataplane::makeLinkDriver()); !made) return made;
   if (auto made = keep(sysctlDriver_, dataplane::makeSysctlDriver()); !made) return made;
   if (auto made = keep(conntrack_, dataplane::makeConntrackDriver()); !made) return made;
   if (auto made = keep(monitor_, dataplane::makeNetworkMonitor()); !made) return made;
-  auto sets = dataplane::KernelIpsetDriver::open();
-  if (!sets) return Fail(sets.error());
-  setDriver_ = std::move(*sets);
-  auto rules = dataplane::IptablesDriver::open();
-  if (!rules) return Fail(rules.error());
-  ruleDriver_ = std::make_unique<dataplane::IptablesDriver>(std::move(*rules));
-  return {};
+  purge_ = std::make_unique<FlowPurge>(*conntrack_, jitter_);
+  return keep(rules_, openRules(options_.backend,
+                                [this](const Address& address) { purge_->add(address); }));
+}
+
+Result<std::unique_ptr<RuleBackend>> Kernel::openRules(
+    Backend backend, std::function<void(const Address&)> onLeft) {
+  return RuleBackend::open(backend, {options_.families, options_.tables, std::move(onLeft)},
+                           jitter_);
 }
 
 void Kernel::makeTables() {
   const auto& options = options_.tables;
-  purge_ = std::make_unique<FlowPurge>(*conntrack_, jitter_);
-  sets_ = std::make_unique<SetTableAdapter>(
-      *setDriver_, [this](const Address& address) { purge_->add(address); }, options, jitter_);
-  for (const auto family : options_.families) {
-    for (const auto table : kTables)
-      rules_.push_back(std::make_unique<RuleTableAdapter>(
-          *ruleDriver_, dataplane::TableId{family, table}, options, jitter_));
-  }
   sysctls_ = std::make_unique<SysctlTableAdapter>(*sysctlDriver_, options_.sysctlJournal, options,
                                                   jitter_);
 
@@ -113,22 +92,49 @@ void Kernel::makeTables() {
   routes.describe = [](const RouteKey&, const Route& route) { return routeText(route); };
   routes_ = std::make_unique<RouteTable>("route", std::move(routes), options, jitter_);
 
-  for (const auto& table : rules_) all_.push_back(&table->table());
-  all_.push_back(&sets_->table());
-  all_.push_back(&sysctls_->table());
-  all_.push_back(neighbours_.get());
-  all_.push_back(routes_.get());
-  all_.push_back(purge_.get());
-  reported_.resize(all_.size());
+  order();
+}
+
+void Kernel::order() {
+  all_.clear();
+  for (const auto& entry : rules_->tables()) all_.push_back(entry.table);
+  all_.insert(all_.end(), {&sysctls_->table(), neighbours_.get(), routes_.get(), purge_.get()});
+}
+
+Result<void> Kernel::switchTo(Backend backend) {
+  auto opened = openRules(backend, [this](const Address& address) { purge_->add(address); });
+  if (!opened) return Fail(opened.error());
+  rules_ = std::move(*opened);
+  options_.backend = backend;
+  order();
+  return {};
+}
+
+std::vector<reconcile::Table*> Kernel::beginSweep() {
+  const auto other = options_.backend == Backend::Nft ? Backend::Legacy : Backend::Nft;
+  const auto survey = dataplane::surveyRules();
+  if (!survey || !(other == Backend::Nft ? survey->nft : survey->legacy).ours) return {};
+  // Addresses that leave its sets have not left their interfaces.
+  auto opened = openRules(other, [](const Address&) {});
+  if (!opened) {
+    log::warn("what the other rule backend holds of ours cannot be swept",
+              {{"backend", backendText(other)}, {"error", opened.error().what}});
+    return {};
+  }
+  leaving_ = std::move(*opened);
+  std::vector<reconcile::Table*> out;
+  for (const auto& entry : leaving_->tables()) out.push_back(entry.table);
+  return out;
+}
+
+void Kernel::endSweep() {
+  if (auto removed = leaving_->removeRest(); !removed)
+    log::warn("what the other rule backend holds of ours cannot be swept",
+              {{"error", removed.error().what}});
+  leaving_.reset();
 }
 
 Result<void> Kernel::apply(const controllers::DesiredChange& change) {
-  for (const auto& name : change.setsRemoved) sets_->removeSet(name);
-  for (const auto& spec : change.setsAdded) sets_->addSet(spec);
-  for (const auto& [set, members] : change.members) {
-    for (const auto& member : members.removed) sets_->removeMember(set, member);
-    for (const auto& member : members.added) sets_->addMember(set, member);
-  }
   for (const auto& path : change.sysctlsRemoved) sysctls_->remove(path);
   for (const auto& [path, value] : change.sysctls) sysctls_->set(path, value);
   for (const auto& key : change.neighboursRemoved) neighbours_->removeDesired(key);
@@ -136,12 +142,28 @@ Result<void> Kernel::apply(const controllers::DesiredChange& change) {
   for (const auto& key : change.routesRemoved) routes_->removeDesired(key);
   for (const auto& route : change.routes) routes_->setDesired(route.key, route);
   for (const auto& address : change.arrived) purge_->add(address);
-  for (const auto& table : rules_) {
-    const auto wanted = change.tables.find(table->id());
-    if (wanted == change.tables.end()) continue;
-    if (auto set = table->setDesired(wanted->second); !set) return set;
+  return rules_->apply(change);
+}
+
+void Kernel::reportTable(metrics::Metrics& metrics, const std::string& name,
+                         const reconcile::TableStatus& status) {
+  auto& before = reported_[status.name];
+  // A table that was made anew counts from nothing.
+  if (status.drift < before.drift || status.errors < before.errors ||
+      status.changes.total() < before.changes.total())
+    before = {};
+  metrics.drift(name, status.drift - before.drift);
+  for (auto errors = before.errors; errors < status.errors; ++errors) metrics.reconcileError(name);
+  // Chains are not counted: their changes are commits.
+  if (name != "iptables" && name != "nftables") {
+    metrics.changes(name, "add", status.changes.add - before.changes.add);
+    metrics.changes(name, "replace", status.changes.replace - before.changes.replace);
+    metrics.changes(name, "remove", status.changes.remove - before.changes.remove);
+    metrics.entries(name, status.desired, status.observed);
   }
-  return {};
+  before.changes = status.changes;
+  before.drift = status.drift;
+  before.errors = status.errors;
 }
 
 std::uint64_t Kernel::ruleCommits() const {
@@ -151,32 +173,21 @@ std::uint64_t Kernel::ruleCommits() const {
 }
 
 void Kernel::report(metrics::Metrics& metrics) {
-  std::size_t desiredRules = 0;
-  std::size_t observedRules = 0;
-  for (std::size_t place = 0; place < all_.size(); ++place) {
-    const auto status = all_[place]->status();
-    const auto name = metricName(*all_[place], rules_.size(), place);
-    auto& before = reported_[place];
-    metrics.drift(name, status.drift - before.drift);
-    for (auto errors = before.errors; errors < status.errors; ++errors)
-      metrics.reconcileError(name);
-    if (place < rules_.size()) {
-      const auto commits = rules_[place]->commits();
-      metrics.changes(name, "commit", commits - before.commits);
-      before.commits = commits;
-      desiredRules += status.desired;
-      observedRules += status.observed;
-    } else {
-      metrics.changes(name, "add", status.changes.add - before.changes.add);
-      metrics.changes(name, "replace", status.changes.replace - before.changes.replace);
-      metrics.changes(name, "remove", status.changes.remove - before.changes.remove);
-      metrics.entries(name, status.desired, status.observed);
-    }
-    before.changes = status.changes;
-    before.drift = status.drift;
-    before.errors = status.errors;
+  std::map<std::string, std::pair<std::size_t, std::size_t>> rules;  // desired, observed
+  for (const auto& [table, metric] : rules_->tables()) {
+    const auto status = table->status();
+    reportTable(metrics, metric, status);
+    rules[metric].first += status.desired;
+    rules[metric].second += status.observed;
   }
-  metrics.entries("iptables", desiredRules, observedRules);
+  for (std::size_t place = rules_->tables().size(); place < all_.size(); ++place)
+    reportTable(metrics, all_[place]->name(), all_[place]->status());
+  const std::string metric(rules_->backend() == Backend::Nft ? "nftables" : "iptables");
+  metrics.entries(metric, rules[metric].first, rules[metric].second);
+  auto& commits = reported_[metric].commits;
+  if (rules_->commits() < commits) commits = 0;
+  metrics.changes(metric, "commit", rules_->commits() - commits);
+  commits = rules_->commits();
 }
 
 }  // namespace margay::agent

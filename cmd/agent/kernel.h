@@ -1,12 +1,13 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cmd/agent/flow_purge.h"
-#include "cmd/agent/rule_tables.h"
-#include "cmd/agent/set_table.h"
+#include "cmd/agent/rule_backend.h"
 #include "cmd/agent/sysctl_table.h"
 #include "controllers/node/desired_change.h"
 #include "dataplane/drivers.h"
@@ -33,6 +34,7 @@ class Kernel {
       reconcile::KeyedTable<dataplane::NeighbourKey, dataplane::Neighbour, NeighbourKeyHash>;
 
   struct Options {
+    Backend backend = Backend::Legacy;
     std::vector<Family> families;
     std::vector<std::string> interfacePrefixes;
     std::string sysctlJournal;  ///< empty: none is kept
@@ -47,6 +49,18 @@ class Kernel {
   Result<void> apply(const controllers::DesiredChange& change);
 
   [[nodiscard]] const std::vector<reconcile::Table*>& tables() const { return all_; }
+  [[nodiscard]] RuleBackend& rules() { return *rules_; }
+  [[nodiscard]] const RuleBackend& rules() const { return *rules_; }
+
+  /// Rules and sets are another backend's from now on; the caller takes its tables from `tables()`,
+  /// gives it everything that should be, and calls `beginSweep` when all that is in the kernel.
+  /// Nothing changes on error.
+  Result<void> switchTo(Backend backend);
+  /// Opens the other backend, if it holds anything of ours, as one in which nothing should be: its
+  /// tables, to be run until they have converged. Empty: there is nothing to sweep.
+  std::vector<reconcile::Table*> beginSweep();
+  /// Its tables are run no more.
+  void endSweep();
   [[nodiscard]] dataplane::LinkDriver& links() { return *links_; }
   [[nodiscard]] dataplane::NetworkMonitor& monitor() { return *monitor_; }
   [[nodiscard]] SysctlTableAdapter& sysctls() { return *sysctls_; }
@@ -62,6 +76,11 @@ class Kernel {
   explicit Kernel(Options options);
   Result<void> openDrivers();
   void makeTables();
+  void order();
+  Result<std::unique_ptr<RuleBackend>> openRules(Backend backend,
+                                                 std::function<void(const Address&)> onLeft);
+  void reportTable(metrics::Metrics& metrics, const std::string& name,
+                   const reconcile::TableStatus& status);
 
   struct Reported {
     reconcile::OpCounts changes;
@@ -78,17 +97,15 @@ class Kernel {
   std::unique_ptr<dataplane::SysctlDriver> sysctlDriver_;
   std::unique_ptr<dataplane::ConntrackDriver> conntrack_;
   std::unique_ptr<dataplane::NetworkMonitor> monitor_;
-  std::unique_ptr<dataplane::IpsetDriver> setDriver_;
-  std::unique_ptr<dataplane::RuleDriver> ruleDriver_;
 
   std::unique_ptr<FlowPurge> purge_;
-  std::unique_ptr<SetTableAdapter> sets_;
-  std::vector<std::unique_ptr<RuleTableAdapter>> rules_;
+  std::unique_ptr<RuleBackend> rules_;
+  std::unique_ptr<RuleBackend> leaving_;  // holds what is to be swept
   std::unique_ptr<SysctlTableAdapter> sysctls_;
   std::unique_ptr<NeighbourTable> neighbours_;
   std::unique_ptr<RouteTable> routes_;
   std::vector<reconcile::Table*> all_;
-  std::vector<Reported> reported_;  // by place in all_
+  std::map<std::string, Reported> reported_;  // by name of table
 };
 
 }  // namespace margay::agent

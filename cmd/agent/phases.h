@@ -14,10 +14,14 @@ inline constexpr reconcile::Phase kJoinBucket =
     4;  ///< then into its bucket: a packet finds both or neither
 inline constexpr reconcile::Phase kLeaveBucket = 5;  ///< out of the old group's bucket,
 inline constexpr reconcile::Phase kLeaveGroup = 6;   ///< then out of the old group
-inline constexpr reconcile::Phase kHost = 7;         ///< sysctls, neighbours, routes
-inline constexpr reconcile::Phase kPurge = 8;        ///< flows of addresses that left an interface
-inline constexpr reconcile::Phase kAdmit = 9;        ///< who may send now
-inline constexpr reconcile::Phase kShrink = 10;      ///< removals from selector sets
-inline constexpr reconcile::Phase kDestroy = 11;     ///< sets that nothing refers to any more
+inline constexpr reconcile::Phase kTransaction =
+    7;  ///< nf_tables: all of the above, and what follows about sets, at once
+inline constexpr reconcile::Phase kHost = 8;    ///< sysctls, neighbours, routes
+inline constexpr reconcile::Phase kPurge = 9;   ///< flows of addresses that left an interface
+inline constexpr reconcile::Phase kAdmit = 10;  ///< who may send now
+inline constexpr reconcile::Phase kLateTransaction =
+    11;  ///< nf_tables: who may send now, where flows had to be purged before
+inline constexpr reconcile::Phase kShrink = 12;   ///< removals from selector sets
+inline constexpr reconcile::Phase kDestroy = 13;  ///< sets that nothing refers to any more
 
 }  // namespace margay::agent

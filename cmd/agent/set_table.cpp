@@ -22,10 +22,11 @@ bool isGroup(const SetName& name) {
 
 }  // namespace
 
-SetTableAdapter::SetTableAdapter(dataplane::IpsetDriver& driver,
+SetTableAdapter::SetTableAdapter(Backend backend, dataplane::IpsetDriver& driver,
                                  std::function<void(const Address&)> onLeft,
                                  const reconcile::TableOptions& options,
-                                 reconcile::Jitter& jitter) {
+                                 reconcile::Jitter& jitter)
+    : backend_(backend) {
   reconcile::GroupedDriver<SetName, SetSpec, SetMember> functions;
   functions.list = [&driver]() -> Result<std::map<SetName, reconcile::GroupHeader<SetSpec>>> {
     auto headers = driver.list();
@@ -41,7 +42,9 @@ SetTableAdapter::SetTableAdapter(dataplane::IpsetDriver& driver,
   functions.apply = [&driver](const SetName& name, std::span<const Change<SetMember>> changes) {
     return driver.apply(name, changes);
   };
-  functions.phaseOf = [this](GroupStep step, const SetName& name) { return phaseOf(step, name); };
+  functions.phaseOf = [this](GroupStep step, const SetName& name) {
+    return backend_ == Backend::Nft ? nftPhaseOf(step, name) : phaseOf(step, name);
+  };
   functions.describeGroup = [](const SetName& name) { return "set " + name; };
   functions.describeItem = [](const SetName& name, const SetMember& member) {
     return name + ' ' + member.str();
@@ -51,24 +54,58 @@ SetTableAdapter::SetTableAdapter(dataplane::IpsetDriver& driver,
     if (op == Op::Remove && member != nullptr && isLocal(name) && member->net.isHost())
       left(member->net.address);
   };
-  table_ = std::make_unique<Table>("ipset", std::move(functions), options, jitter);
+  table_ = std::make_unique<Table>(backend == Backend::Nft ? "nft_set" : "ipset",
+                                   std::move(functions), options, jitter);
 }
 
-void SetTableAdapter::addSet(const SetSpec& spec) {
+void SetTableAdapter::addSet(SetSpec spec) {
+  // Sets of nf_tables grow as they must.
+  if (backend_ == Backend::Nft) spec.maxElements = SetSpec{}.maxElements;
   types_[spec.name] = spec.type;
   table_->addGroup(spec.name, spec);
 }
 
 void SetTableAdapter::removeSet(const SetName& name) {
   types_.erase(name);
+  covers_.erase(name);
   table_->removeGroup(name);
 }
 
-void SetTableAdapter::addMember(const SetName& set, const SetMember& member) {
-  table_->addItem(set, member);
+bool SetTableAdapter::hasIntervals(const SetName& name) const {
+  const auto type = types_.find(name);
+  return backend_ == Backend::Nft && type != types_.end() && type->second == SetType::HashNet;
 }
+
+void SetTableAdapter::follow(const SetName& set, const dataplane::PrefixCover::Change& change) {
+  SetMember member;
+  for (const auto& net : change.removed) {
+    member.net = net;
+    table_->removeItem(set, member);
+  }
+  for (const auto& net : change.added) {
+    member.net = net;
+    table_->addItem(set, member);
+  }
+}
+
+void SetTableAdapter::addMember(const SetName& set, const SetMember& member) {
+  if (!hasIntervals(set)) {
+    table_->addItem(set, member);
+    return;
+  }
+  follow(set, covers_[set].add(member.net, [&](const dataplane::PrefixCover::Visit& visit) {
+    std::vector<Prefix> held;
+    table_->forEachItem(set, [&](const SetMember& one) { held.push_back(one.net); });
+    for (const Prefix& net : held) visit(net);
+  }));
+}
+
 void SetTableAdapter::removeMember(const SetName& set, const SetMember& member) {
-  table_->removeItem(set, member);
+  if (!hasIntervals(set)) {
+    table_->removeItem(set, member);
+    return;
+  }
+  follow(set, covers_[set].remove(member.net));
 }
 
 /// Sets of (address, interface) are who may send and how packets find their group; all others are
@@ -91,6 +128,26 @@ reconcile::Phase SetTableAdapter::phaseOf(GroupStep step, const SetName& name) c
       return kDestroy;
   }
   return kDestroy;
+}
+
+/// All in one transaction, in the order in which the kernel can take it: what goes makes room for
+/// what comes, and a chain that a map names must be there before.
+reconcile::Phase SetTableAdapter::nftPhaseOf(GroupStep step, const SetName& name) const {
+  const auto type = types_.find(name);
+  const bool isMap = type != types_.end() && type->second == SetType::VerdictMap;
+  switch (step) {
+    case GroupStep::RemoveItem:
+      return kLeave;
+    case GroupStep::Create:
+      return kSets;
+    case GroupStep::FillNew:
+    case GroupStep::AddItem:
+      if (isLocal(name) && admitLate_) return kAdmit;
+      return isMap ? kJoin : kSets;
+    case GroupStep::Destroy:
+      return kLeaveGroup;
+  }
+  return kLeaveGroup;
 }
 
 }  // namespace margay::agent
