@@ -49,6 +49,10 @@ class Loop {
 
   /// `table` outlives the loop.
   void add(Table& table) { passes_.add(table); }
+  /// Other tables from the next pass on. Not within a pass (`afterPass` may), nor within
+  /// runOnce.
+  void setTables(std::vector<Table*> tables) { passes_.setTables(std::move(tables)); }
+  [[nodiscard]] TimePoint now() const { return clock_.now(); }
   [[nodiscard]] const std::vector<Table*>& tables() const { return passes_.tables(); }
   /// Calls `onReadable` while `fd` is readable; it should read, note what changed and poke.
   Result<void> watch(int fd, std::function<void()> onReadable);

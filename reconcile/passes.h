@@ -49,6 +49,8 @@ class Passes {
 
   /// `table` outlives this.
   void add(Table& table) { tables_.push_back(&table); }
+  /// Other tables from the next pass on. Not within a pass; `afterPass` may.
+  void setTables(std::vector<Table*> tables) { tables_ = std::move(tables); }
   [[nodiscard]] const std::vector<Table*>& tables() const { return tables_; }
 
   /// All sources have finished their first list. Once allowed, for ever.

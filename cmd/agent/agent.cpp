@@ -11,6 +11,7 @@
 
 #include "api/server/http.h"
 #include "base/log.h"
+#include "cmd/agent/backend_choice.h"
 #include "cmd/agent/control.h"
 #include "cmd/agent/daemon.h"
 #include "cmd/agent/node_options.h"
@@ -77,13 +78,13 @@ Result<std::optional<RunLock>> lockOf(const std::string& runDir, Mode mode) {
 class AgentImpl final : public Agent {
  public:
   AgentImpl(Settings settings, Mode mode, std::optional<RunLock> lock,
-            std::unique_ptr<Kernel> kernel, controllers::NodeOptions options,
+            std::unique_ptr<Kernel> kernel, BackendChoice backend, controllers::NodeOptions options,
             api::Parameters parameters, const SourceMaker& makeSource)
       : settings_(std::move(settings)),
         mode_(mode),
         lock_(std::move(lock)),
-        daemon_(settings_, std::move(kernel), std::move(options), std::move(parameters),
-                makeSource) {}
+        daemon_(settings_, std::move(kernel), std::move(backend), std::move(options),
+                std::move(parameters), makeSource) {}
 
   Result<void> run(std::ostream& out) override {
     switch (mode_) {
@@ -134,6 +135,22 @@ class AgentImpl final : public Agent {
   Daemon daemon_;
 };
 
+/// With Auto a kernel that lacks what the host suggests gets the other.
+Result<std::unique_ptr<Kernel>> openKernel(Kernel::Options options,
+                                           const api::Parameters& parameters,
+                                           BackendChoice& choice) {
+  options.backend = choice.backend;
+  auto kernel = Kernel::open(options);
+  const bool isAuto = parameters.text("IptablesBackend") == "Auto" &&
+                      parameters.text("NFTablesMode") != "Enabled";
+  if (kernel || !isAuto) return kernel;
+  options.backend = choice.backend == Backend::Nft ? Backend::Legacy : Backend::Nft;
+  auto other = Kernel::open(options);
+  if (!other) return kernel;
+  choice = {options.backend, kernel.error().what};
+  return other;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
@@ -149,13 +166,17 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
   if (!source) return Fail(source.error());
   auto lock = lockOf(settings.runDir, mode);
   if (!lock) return Fail(lock.error());
+  const auto survey = dataplane::surveyRules();
+  if (!survey) return Fail(survey.error());
+  auto choice = chooseBackend(parameters, *survey, Backend::Nft);
   Kernel::Options kernelOptions;
   kernelOptions.families = options->families;
   kernelOptions.interfacePrefixes = options->statics.interfacePrefixes;
   kernelOptions.sysctlJournal = settings.runDir + "/sysctls-before";
   kernelOptions.tables.slice = 200'000;
-  auto kernel = Kernel::open(std::move(kernelOptions));
+  auto kernel = openKernel(kernelOptions, parameters, choice);
   if (!kernel) return Fail(kernel.error());
+  options->statics.dispatch = dispatchOf(choice.backend);
   const auto links = (*kernel)->links().list();
   if (!links) return Fail(links.error());
   if (mode != Mode::Cleanup && ipvsModeInUse(*links)) {
@@ -164,8 +185,8 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
         "policy, so this node is not ready; use kube-proxy's iptables mode");
   }
   return std::make_unique<AgentImpl>(std::move(settings), mode, std::move(*lock),
-                                     std::move(*kernel), std::move(*options), std::move(parameters),
-                                     *source);
+                                     std::move(*kernel), std::move(choice), std::move(*options),
+                                     std::move(parameters), *source);
 }
 
 }  // namespace margay::agent

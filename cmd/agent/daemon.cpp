@@ -23,19 +23,23 @@ std::string obstacle(const Settings& settings) {
   return ipvs ? "kube-proxy runs in IPVS mode" : "";
 }
 
+/// Between looks at who else filters packets on the host.
+constexpr std::chrono::seconds kLookPeriod{5};
+
 }  // namespace
 
-Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel,
+Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, BackendChoice backend,
                controllers::NodeOptions options, api::Parameters parameters,
                const SourceMaker& makeSource)
     : settings_(settings),
       parameters_(settings_, std::move(parameters)),
       metrics_(std::string(kVersion)),
       kernel_(std::move(kernel)),
-      controller_(settings.nodeName, std::move(options)),
+      controller_(std::make_unique<controllers::NodeController>(settings.nodeName, std::move(options))),
       loop_(clock_, {},
             {.compute = [this](TimePoint now) { compute(now); },
              .afterPass = [this](const reconcile::PassReport& report) { afterPass(report); }}),
+      keeper_(*kernel_, loop_, std::move(backend), [this] { rebuild(); }),
       tasks_([this] { loop_.poke(); }),
       reporter_(metrics_),
       readiness_(obstacle(settings)),
@@ -43,7 +47,8 @@ Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel,
       neighbourNotices_(kernel_->neighbours(), loop_.timers(), [this] { loop_.poke(); }) {
   sources_.push_back(makeSource(mailbox_));
   for (const auto& source : sources_) states_.add(source->name());
-  for (auto* table : kernel_->tables()) loop_.add(*table);
+  if (auto begun = keeper_.begin(); !begun)
+    log::warn("changes of rules by others will be found late", {{"error", begun.error().what}});
 }
 
 Daemon::~Daemon() {
@@ -65,6 +70,8 @@ Result<void> Daemon::run() {
       !watched)
     return watched;
   if (auto served = serve(); !served) return served;
+  serving_ = true;
+  lookAtHost();
   for (auto& source : sources_) source->start();
   log::info("margay-node started",
             {{"version", kVersion},
@@ -124,7 +131,20 @@ reconcile::OnceSummary Daemon::converge() {
     more.passes += all.passes;
     all = std::move(more);
   }
+  if (all.converged) sweep(all);
   return all;
+}
+
+/// Takes what the other rule backend holds of ours out of the kernel.
+void Daemon::sweep(reconcile::OnceSummary& summary) {
+  keeper_.settled();
+  if (keeper_.swept()) return;
+  auto more = loop_.runOnce();
+  keeper_.settled();
+  summary.converged = more.converged;
+  summary.passes += more.passes;
+  for (std::size_t i = summary.tables.size(); i < more.tables.size(); ++i)
+    summary.tables.push_back(std::move(more.tables[i]));
 }
 
 std::vector<TablePlan> Daemon::plan() {
@@ -136,7 +156,11 @@ reconcile::OnceSummary Daemon::cleanUp() {
   cleaning_ = true;
   loop_.allowRemovals();
   auto summary = loop_.runOnce();
-  if (summary.converged) kernel_->sysctls().restoreAll();
+  if (!summary.converged) return summary;
+  kernel_->sysctls().restoreAll();
+  if (auto removed = kernel_->rules().removeRest(); !removed)
+    log::warn("a table of ours stays", {{"error", removed.error().what}});
+  sweep(summary);
   return summary;
 }
 
@@ -152,15 +176,36 @@ void Daemon::takeMail() {
   std::stable_partition(batch.updates.begin(), batch.updates.end(), isNode);
   bool parametersChanged = false;
   for (const auto& update : batch.updates) {
-    controller_.update(update);
+    controller_->update(update);
     parametersChanged = parameters_.take(update) || parametersChanged;
   }
   if (parametersChanged) {
-    if (auto options = parameters_.changed(controller_.options()))
-      controller_.setOptions(std::move(*options));
+    if (auto options = parameters_.changed(controller_->options())) {
+      options->statics.dispatch = controller_->options().statics.dispatch;
+      controller_->setOptions(std::move(*options));
+      keeper_.look(parameters_.get());
+    }
   }
   waiters_.listed(batch.barriers);
   loop_.poke();
+}
+
+/// The same objects for a kernel whose rules are another backend's: everything is new to it.
+void Daemon::rebuild() {
+  auto options = controller_->options();
+  options.statics.dispatch = dispatchOf(keeper_.choice().backend);
+  auto fresh =
+      std::make_unique<controllers::NodeController>(settings_.nodeName, std::move(options));
+  for (auto& [key, value] : controller_->objects()) fresh->update({key, value});
+  controller_ = std::move(fresh);
+  linksDirty_ = true;
+}
+
+void Daemon::lookAtHost() {
+  loop_.timers().at(clock_.now() + kLookPeriod, [this] {
+    if (states_.synced()) keeper_.look(parameters_.get());
+    lookAtHost();
+  });
 }
 
 void Daemon::takeNetworkEvents() {
@@ -181,7 +226,7 @@ void Daemon::takeLinks() {
     return;
   }
   linksDirty_ = false;
-  controller_.setLinks(std::move(*links), std::move(*addresses));
+  controller_->setLinks(std::move(*links), std::move(*addresses));
 }
 
 void Daemon::compute(TimePoint now) {
@@ -191,7 +236,7 @@ void Daemon::compute(TimePoint now) {
   takeLinks();
   const auto started = clock_.now();
   const auto change =
-      plan_.begin() == PassPlan::Work::Collect ? controller_.collect(now) : controller_.flush(now);
+      plan_.begin() == PassPlan::Work::Collect ? controller_->collect(now) : controller_->flush(now);
   plan_.computed(change.moved.empty() ? PassPlan::Moved::No : PassPlan::Moved::Yes);
   take(change);
   metrics_.reconcileDuration("node", clock_.now() - started);
@@ -214,7 +259,7 @@ std::size_t Daemon::workLeft() const {
 void Daemon::afterPass(const reconcile::PassReport& report) {
   if (cleaning_ || !states_.synced()) return;
   const auto left = workLeft();
-  const auto next = plan_.ended(left, controller_.nextCollect(), clock_.now());
+  const auto next = plan_.ended(left, controller_->nextCollect(), clock_.now());
   if (next.atOnce) loop_.poke();
   if (next.at) {
     loop_.timers().at(*next.at, [this] {
@@ -223,17 +268,18 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
     });
   }
   if (left == 0 && !plan_.more()) {
+    if (serving_) keeper_.settled();
     waiters_.settled();
     if (firstArrival_) metrics_.updateLatency(clock_.now() - *firstArrival_);
     firstArrival_.reset();
   }
   if (readiness_.passEnded(left)) {
     malloc_trim(0);  // the first list leaves much that is free but not given back
-    log::info("ready", {{"endpoints", controller_.engine().counts().localEndpoints}});
+    log::info("ready", {{"endpoints", controller_->engine().counts().localEndpoints}});
   }
   kernel_->report(metrics_);
-  reporter_.report(report, controller_, states_);
-  noticeLog_.report(controller_, clock_.now());
+  reporter_.report(report, *controller_, states_);
+  noticeLog_.report(*controller_, clock_.now());
 }
 
 Daemon::WaitResult Daemon::waitConverged(std::chrono::milliseconds timeout) {
@@ -285,14 +331,18 @@ StatusView Daemon::statusView() const {
   StatusView view;
   view.nodeName = settings_.nodeName;
   view.notReadyBecause = notReadyBecause();
-  view.backend = "iptables (legacy tables, through libiptc)";
+  const auto& choice = keeper_.choice();
+  view.backend = std::string(choice.backend == Backend::Nft
+                                 ? "nftables (tables ip margay, ip6 margay)"
+                                 : "iptables (legacy tables)") +
+                 ": " + choice.why;
   view.sources = states_.all();
   for (const auto* table : kernel_->tables()) view.tables.push_back(table->status());
   view.now = clock_.now();
-  view.counts = controller_.engine().counts();
-  view.problems = controller_.problems();
-  view.notices = controller_.notices();
-  view.skippedRoutes = controller_.skippedRoutes();
+  view.counts = controller_->engine().counts();
+  view.problems = controller_->problems();
+  view.notices = controller_->notices();
+  view.skippedRoutes = controller_->skippedRoutes();
   view.parameterProblems = parameters_.get().problems();
   view.warnings = settings_.warnings;
   if (!ruleError_.empty()) view.warnings.push_back("a rule cannot be written: " + ruleError_);

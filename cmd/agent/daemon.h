@@ -9,6 +9,7 @@
 
 #include "api/server/http.h"
 #include "api/store/mailbox.h"
+#include "cmd/agent/backend_keeper.h"
 #include "cmd/agent/inspect_json.h"
 #include "cmd/agent/kernel.h"
 #include "cmd/agent/live_parameters.h"
@@ -33,8 +34,9 @@ namespace margay::agent {
 /// Functions belong to the thread that runs the loop, except `ask`, `relist` and those of health.
 class Daemon {
  public:
-  Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, controllers::NodeOptions options,
-         api::Parameters parameters, const SourceMaker& makeSource);
+  Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, BackendChoice backend,
+         controllers::NodeOptions options, api::Parameters parameters,
+         const SourceMaker& makeSource);
   ~Daemon();
 
   /// Serves until SIGTERM or SIGINT.
@@ -46,7 +48,7 @@ class Daemon {
   std::vector<TablePlan> plan();
   reconcile::OnceSummary cleanUp();
   /// How often rules were written since the start. The loop's thread only.
-  [[nodiscard]] std::uint64_t ruleCommits() const { return kernel_->ruleCommits(); }
+  [[nodiscard]] std::uint64_t ruleCommits() const { return kernel_->rules().commits(); }
 
   /// Any thread: runs `question` on the loop's thread between two passes and returns its answer. No
   /// value if the loop has ended or does not come to it in time.
@@ -66,7 +68,7 @@ class Daemon {
   [[nodiscard]] bool alive() const;
 
   [[nodiscard]] StatusView statusView() const;
-  [[nodiscard]] const controllers::NodeController& controller() const { return controller_; }
+  [[nodiscard]] const controllers::NodeController& controller() const { return *controller_; }
   [[nodiscard]] const api::Parameters& parameters() const { return parameters_.get(); }
   [[nodiscard]] const reconcile::Loop& loop() const { return loop_; }
   [[nodiscard]] std::vector<TablePlan> pendingPlans() const;
@@ -74,6 +76,9 @@ class Daemon {
  private:
   void compute(TimePoint now);
   void takeMail();
+  void rebuild();
+  void lookAtHost();
+  void sweep(reconcile::OnceSummary& summary);
   void takeLinks();
   void takeNetworkEvents();
   void take(const controllers::DesiredChange& change);
@@ -91,8 +96,10 @@ class Daemon {
   api::Mailbox mailbox_;
   std::vector<std::unique_ptr<api::Source>> sources_;
   std::unique_ptr<Kernel> kernel_;
-  controllers::NodeController controller_;
+  std::unique_ptr<controllers::NodeController> controller_;
   reconcile::Loop loop_;
+  BackendKeeper keeper_;
+  bool serving_ = false;
   reconcile::Tasks tasks_;
 
   SourceStates states_;

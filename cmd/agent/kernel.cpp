@@ -166,12 +166,6 @@ void Kernel::reportTable(metrics::Metrics& metrics, const std::string& name,
   before.errors = status.errors;
 }
 
-std::uint64_t Kernel::ruleCommits() const {
-  std::uint64_t sum = 0;
-  for (const auto& table : rules_) sum += table->commits();
-  return sum;
-}
-
 void Kernel::report(metrics::Metrics& metrics) {
   std::map<std::string, std::pair<std::size_t, std::size_t>> rules;  // desired, observed
   for (const auto& [table, metric] : rules_->tables()) {

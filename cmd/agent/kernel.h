@@ -67,8 +67,6 @@ class Kernel {
   RouteTable& routes() { return *routes_; }
   NeighbourTable& neighbours() { return *neighbours_; }
 
-  /// How often rules were written, one commit a table, since the start.
-  [[nodiscard]] std::uint64_t ruleCommits() const;
   /// Adds what happened since the last call to the metrics.
   void report(metrics::Metrics& metrics);
 
