@@ -23,6 +23,9 @@ Result<std::unique_ptr<NftDriver>> NftDriver::open(Mode mode) {
   auto socket = NfnetlinkSocket::open();
   if (!socket) return Fail(withContext(socket.error(), "open nf_tables"));
   if (auto generation = nftGeneration(*socket); !generation) {
+    if (generation.error().sysErrno == EPERM)
+      return fail(Errc::Unsupported, "nf_tables: not permitted: run as root or with CAP_NET_ADMIN",
+                  EPERM);
     return fail(Errc::Unsupported,
                 "the kernel has no nf_tables (" + generation.error().what +
                     "): load the module nf_tables, or set FELIX_IPTABLESBACKEND=Legacy",

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <set>
+#include <sstream>
 
 namespace margay::system_tests {
 namespace {
@@ -16,6 +18,45 @@ double sumOfRuleTables(const Host& host, const std::string& metric, const std::s
       sum += value;
   }
   return sum;
+}
+
+/// `elements = { b, a }` with its elements in order; other lines as they are.
+std::string inOrder(const std::string& line) {
+  static const std::string kOpen = "elements = { ";
+  const auto begin = line.find(kOpen);
+  const auto end = line.rfind(" }");
+  if (begin == std::string::npos || end == std::string::npos) return line;
+  std::set<std::string> elements;
+  std::istringstream all(line.substr(begin + kOpen.size(), end - begin - kOpen.size()));
+  for (std::string one; std::getline(all >> std::ws, one, ',');) elements.insert(one);
+  std::string out = line.substr(0, begin) + kOpen;
+  for (const auto& one : elements) out += one + ", ";
+  return out + '}';
+}
+
+/// What `nft list` says, without the order in which sets, chains and elements were made.
+std::string withoutOrder(const std::string& ruleset) {
+  std::set<std::string> blocks;
+  std::string table;
+  std::string block;
+  std::string line;
+  std::istringstream lines(ruleset);
+  for (std::string part; std::getline(lines, part);) {
+    line += line.empty() ? part : ' ' + part.substr(part.find_first_not_of("\t "));
+    if (line.ends_with(',')) continue;  // elements go on in the next line
+    if (line.starts_with("table")) {
+      table = line;
+    } else if (line == "\t}") {
+      blocks.insert(table + block);
+      block.clear();
+    } else if (line != "}" && !line.empty()) {
+      block += '\n' + inOrder(line);
+    }
+    line.clear();
+  }
+  std::string out;
+  for (const auto& one : blocks) out += one + '\n';
+  return out;
 }
 
 }  // namespace
@@ -69,7 +110,7 @@ void flushLocalSet(const Host& host) {
 }
 
 std::string kernelState(const Host& host) {
-  return rulesText(host) +
+  return (legacyBackend() ? rulesText(host) : withoutOrder(rulesText(host))) +
          host.mustSh(
              "ipset save | sed -e 's/initval [^ ]*//' | sort; ip route; ip -6 route | sed "
              "'s/expires [^ ]*//'; ip neigh show nud permanent | sort; sysctl -a 2>/dev/null | "
