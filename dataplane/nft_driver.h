@@ -52,6 +52,8 @@ class NftDriver {
 
   /// Readable when somebody else may have changed our tables.
   [[nodiscard]] int fd() const { return monitor_.fd(); }
+  /// Drains it.
+  void readEvents();
   /// What they changed since the last call.
   NftEvents takeEvents();
   /// Deletes both tables, if there is nothing of others in them. In no batch: at once.
@@ -71,7 +73,6 @@ class NftDriver {
   };
 
   NftDriver(NfnetlinkSocket socket, NftMonitor monitor, Mode mode);
-  void readEvents();
   void forget();
   void flushForReading();
   Result<void> send(const std::set<NftBatch::UnitId>& without,

@@ -5,6 +5,11 @@
 #include "base/log.h"
 
 namespace margay::agent {
+namespace {
+
+constexpr std::chrono::seconds kRepairInterval{1};
+
+}  // namespace
 
 BackendKeeper::BackendKeeper(Kernel& kernel, reconcile::Loop& loop, BackendChoice choice,
                              std::function<void()> rebuild)
@@ -24,10 +29,27 @@ Result<void> BackendKeeper::registerTables() {
   if (watched_ >= 0) loop_.unwatch(watched_);
   watched_ = fd;
   if (fd < 0) return {};
-  return loop_.watch(fd, [this] {
-    kernel_.rules().takeEvents(loop_.now());
-    loop_.poke();
-  });
+  return loop_.watch(fd, [this] { noticed(); });
+}
+
+/// Somebody else changed our rules: put right at once, but not more than once a second, so that two
+/// who disagree do not fight.
+void BackendKeeper::noticed() {
+  kernel_.rules().readEvents();
+  const TimePoint next = lastRepair_ + kRepairInterval;
+  if (loop_.now() >= next) {
+    repair();
+  } else if (!repairDue_) {
+    repairDue_ = true;
+    loop_.timers().at(next, [this] { repair(); });
+  }
+}
+
+void BackendKeeper::repair() {
+  repairDue_ = false;
+  lastRepair_ = loop_.now();
+  kernel_.rules().takeEvents(lastRepair_);
+  loop_.poke();
 }
 
 void BackendKeeper::settled() {

@@ -34,6 +34,8 @@ class BackendKeeper {
  private:
   enum class State : std::uint8_t { Arriving, Sweeping, Swept };
   Result<void> registerTables();
+  void noticed();
+  void repair();
   void switchTo(const BackendChoice& choice);
 
   Kernel& kernel_;
@@ -42,6 +44,8 @@ class BackendKeeper {
   std::function<void()> rebuild_;
   State state_ = State::Arriving;
   int watched_ = -1;
+  TimePoint lastRepair_{};
+  bool repairDue_ = false;
   std::vector<reconcile::Table*> leaving_;
   std::optional<Backend> seenOnce_;  // what Auto would take, and has not yet
 };

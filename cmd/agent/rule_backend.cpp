@@ -88,6 +88,10 @@ std::uint64_t RuleBackend::commits() const {
   return out;
 }
 
+void RuleBackend::readEvents() {
+  if (nft_) nft_->readEvents();
+}
+
 void RuleBackend::takeEvents(TimePoint now) {
   if (!nft_) return;
   const auto events = nft_->takeEvents();

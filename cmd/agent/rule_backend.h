@@ -44,6 +44,8 @@ class RuleBackend {
 
   /// Readable when somebody else may have changed what is ours; -1: the kernel does not tell.
   [[nodiscard]] int fd() const { return nft_ ? nft_->fd() : -1; }
+  void readEvents();
+  /// Makes the tables look at what they changed.
   void takeEvents(TimePoint now);
   /// After everything of ours has gone: what holds it.
   Result<void> removeRest();
