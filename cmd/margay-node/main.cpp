@@ -21,7 +21,8 @@ int failed(const std::string& line) {
 int run(int argc, char** argv) {
   CLI::App app{
       "Margay, the network agent of a container host. Its environment variables are those of "
-      "Calico's node."};
+      "Calico's node.",
+      "margay-node"};
   bool once = false;
   bool dryRun = false;
   bool cleanup = false;
