@@ -51,7 +51,7 @@ Result<const StoredKind*> checked(const Json& document, std::string& ns, std::st
 
 Result<Json> EtcdObjects::get(const StoredKind& kind, const std::string& ns,
                               const std::string& name) const {
-  auto found = client_.get(storedKeyOf(kind, ns, name));
+  auto found = client_.get(storedKeyOf(kind, ns, name), stop_);
   if (!found) return Fail(found.error());
   if (!*found) return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
   auto document = forUsers(**found);
@@ -65,12 +65,13 @@ Result<std::vector<Json>> EtcdObjects::list(const StoredKind& kind,
   std::string prefix = std::string(kResourcePrefix).append(kind.plural) + "/";
   if (kind.namespaced && ns) prefix += *ns + "/";
   std::vector<Json> out;
-  auto listed = client_.list(prefix,
-                             [&](EtcdKeyValue& kv) {
-                               auto document = forUsers(kv);
-                               if (!document.is_null()) out.push_back(std::move(document));
-                             },
-                             {});
+  auto listed = client_.list(
+      prefix,
+      [&](EtcdKeyValue& kv) {
+        auto document = forUsers(kv);
+        if (!document.is_null()) out.push_back(std::move(document));
+      },
+      stop_);
   if (!listed) return Fail(listed.error());
   return out;
 }
@@ -82,7 +83,7 @@ Result<Json> EtcdObjects::write(const Json& document, Mode mode) const {
   if (!kind) return Fail(kind.error());
   const auto key = storedKeyOf(**kind, ns, name);
   const auto title = titleOf(**kind, ns, name);
-  auto before = client_.get(key);
+  auto before = client_.get(key, stop_);
   if (!before) return Fail(before.error());
   if (*before && mode == Mode::Create)
     return fail(Errc::Stale, "resource already exists: " + title);
@@ -97,7 +98,7 @@ Result<Json> EtcdObjects::write(const Json& document, Mode mode) const {
   const auto stored = storageForm(**kind, document, old);
   auto written = client_.write(
       {{.key = key, .modRevision = revision}},
-      {{.key = key, .value = stored.dump(-1, ' ', false, Json::error_handler_t::replace)}});
+      {{.key = key, .value = stored.dump(-1, ' ', false, Json::error_handler_t::replace)}}, stop_);
   if (!written) return Fail(withContext(written.error(), title));
   auto out = withRevision(stored, *written);
   out["metadata"]["name"] = name;
@@ -117,11 +118,11 @@ Result<Json> EtcdObjects::apply(const Json& document) const {
 Result<void> EtcdObjects::remove(const StoredKind& kind, const std::string& ns,
                                  const std::string& name) const {
   const auto key = storedKeyOf(kind, ns, name);
-  const auto found = client_.get(key);
+  const auto found = client_.get(key, stop_);
   if (!found) return Fail(found.error());
   if (!*found) return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
   auto written = client_.write({{.key = key, .modRevision = (*found)->modRevision}},
-                               {{.key = key, .value = std::nullopt}});
+                               {{.key = key, .value = std::nullopt}}, stop_);
   if (!written) return Fail(withContext(written.error(), titleOf(kind, ns, name)));
   return {};
 }

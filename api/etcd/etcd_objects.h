@@ -2,6 +2,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,9 @@ namespace margay::api {
 /// thread.
 class EtcdObjects {
  public:
-  explicit EtcdObjects(EtcdClient& client) : client_(client) {}
+  /// Calls end with `Errc::Interrupted` when `stop` asks for it.
+  explicit EtcdObjects(EtcdClient& client, std::stop_token stop = {})
+      : client_(client), stop_(std::move(stop)) {}
 
   /// `Errc::NotFound` if there is none.
   Result<nlohmann::json> get(const StoredKind& kind, const std::string& ns,
@@ -42,6 +45,7 @@ class EtcdObjects {
   enum class Mode { Create, Replace, Apply };
   Result<nlohmann::json> write(const nlohmann::json& document, Mode mode) const;
   EtcdClient& client_;
+  std::stop_token stop_;
 };
 
 /// What is stored for a valid document: with uid and creationTimestamp (of `before`, if that is an

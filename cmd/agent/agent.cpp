@@ -15,6 +15,7 @@
 #include "cmd/agent/control.h"
 #include "cmd/agent/daemon.h"
 #include "cmd/agent/node_options.h"
+#include "cmd/agent/node_publisher.h"
 #include "cmd/agent/run_lock.h"
 #include "cmd/agent/source_maker.h"
 
@@ -103,6 +104,8 @@ class AgentImpl final : public Agent {
  private:
   Result<void> runDaemon() {
     for (const auto& warning : settings_.warnings) log::warn("configuration", {{"what", warning}});
+    const auto publisher = NodePublisher::start(settings_);
+    if (!publisher) return Fail(publisher.error());
     return daemon_.run();
   }
 

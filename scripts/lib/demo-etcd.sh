@@ -30,20 +30,12 @@ run() {  # run HOST COMMAND...: shows the command as typed, then runs it
   hosts_ctl "$host" "$@" | sed 's/^/      /'
 }
 
-say "The hosts themselves, as Calico keeps them"
-cat >"$hosts_work/nodes.yaml" <<'YAML'
-apiVersion: projectcalico.org/v3
-kind: Node
-metadata: {name: calico-01}
-spec: {bgp: {ipv4Address: 172.17.8.101/24}}
----
-apiVersion: projectcalico.org/v3
-kind: Node
-metadata: {name: calico-02}
-spec: {bgp: {ipv4Address: 172.17.8.102/24}}
-YAML
-run calico-01 apply -f "$hosts_work/nodes.yaml"
-run calico-02 get nodes -o wide
+say "What the nodes have published: themselves, with the addresses that they found, and what a new cluster needs"
+published() { [ "$(hosts_ctl calico-01 get nodes -o name | wc -l)" = 2 ]; }
+for ((i = 0; i < 100; i++)); do published && break; sleep 0.1; done
+run calico-01 get nodes -o wide
+run calico-02 get ippools -o wide
+run calico-01 get clusterinformation -o yaml
 
 say "Containers without a network, and their addresses"
 for name in A B C D E; do hosts_namespace "workload-$name"; done

@@ -1,0 +1,128 @@
+#include "cmd/agent/node_publisher.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "api/etcd/etcd_objects.h"
+#include "api/etcd/etcd_options.h"
+#include "base/log.h"
+#include "cmd/agent/node_documents.h"
+
+namespace margay::agent {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kFirstRetry{500};
+constexpr milliseconds kLastRetry{30'000};
+constexpr seconds kPoll{60};
+
+/// Writes the document unless it is what is stored.
+Result<void> keep(const api::EtcdObjects& objects, const Json& stored, const Json& wanted) {
+  if (stored == wanted) return {};
+  const auto written = stored.is_object() ? objects.replace(wanted) : objects.create(wanted);
+  if (!written) return Fail(written.error());
+  log::info("published", {{"kind", wanted["kind"].get<std::string>()},
+                          {"name", wanted["metadata"]["name"].get<std::string>()}});
+  return {};
+}
+
+/// Null if it does not exist.
+Result<Json> storedOne(const api::EtcdObjects& objects, const char* kind, const std::string& name) {
+  auto found = objects.get(*api::storedKindNamed(kind), "", name);
+  if (!found && found.error().code == Errc::NotFound) return Json();
+  return found;
+}
+
+bool detects(const Settings& settings) {
+  const auto is = [&](const char* variable) {
+    const auto found = settings.environment.find(variable);
+    return found != settings.environment.end() && found->second == "autodetect";
+  };
+  return is("IP") || is("IP6");
+}
+
+/// False when it was asked to stop.
+bool pause(milliseconds duration, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, duration, [] { return false; });
+  return !stop.stop_requested();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NodePublisher>> NodePublisher::start(const Settings& settings) {
+  const auto found = settings.environment.find("MARGAY_PUBLISH_NODE");
+  const bool wanted = found == settings.environment.end() || found->second != "false";
+  if (settings.datastore != "etcdv3" || !wanted) return nullptr;
+  auto options = api::etcdOptions(settings.environment);
+  if (!options) return Fail(options.error());
+  auto client = api::EtcdClient::make(std::move(*options));
+  if (!client) return Fail(client.error());
+  return std::unique_ptr<NodePublisher>(new NodePublisher(settings, std::move(*client)));
+}
+
+NodePublisher::NodePublisher(const Settings& settings, std::unique_ptr<api::EtcdClient> client)
+    : settings_(settings),
+      client_(std::move(client)),
+      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+
+Result<void> NodePublisher::publish(const std::stop_token& stop) const {
+  const api::EtcdObjects objects(*client_, stop);
+  auto interfaces = hostInterfaces();
+  if (!interfaces) return Fail(interfaces.error());
+  const HostView host{std::move(*interfaces), sourceTowards};
+
+  const auto others = objects.list(*api::storedKindNamed("Node"));
+  if (!others) return Fail(others.error());
+  const auto stored = storedOne(objects, "Node", settings_.nodeName);
+  if (!stored) return Fail(stored.error());
+  const auto node = nodeDocument(settings_.nodeName, *stored, *others, settings_.environment, host);
+  if (!node) return Fail(node.error());
+  if (auto kept = keep(objects, *stored, *node); !kept) return kept;
+
+  const auto pools = objects.list(*api::storedKindNamed("IPPool"));
+  if (!pools) return Fail(pools.error());
+  const bool hasIpv6 = std::filesystem::exists("/proc/sys/net/ipv6");
+  const auto missing = missingPools(*pools, settings_.environment, host, hasIpv6);
+  if (!missing) return Fail(missing.error());
+  for (const auto& pool : *missing) {
+    if (auto kept = keep(objects, Json(), pool); !kept) return kept;
+  }
+
+  const auto cluster = storedOne(objects, "ClusterInformation", "default");
+  if (!cluster) return Fail(cluster.error());
+  return keep(objects, *cluster, clusterDocument(*cluster, settings_.environment));
+}
+
+void NodePublisher::run(const std::stop_token& stop) {
+  milliseconds retry = kFirstRetry;
+  std::string lastProblem;
+  for (;;) {
+    const auto published = publish(stop);
+    if (stop.stop_requested()) return;
+    milliseconds wait = kPoll;
+    if (published) {
+      retry = kFirstRetry;
+      lastProblem.clear();
+      if (!detects(settings_)) return;
+    } else {
+      // Another node that writes the same is met again at once, what is wrong here later.
+      wait = std::exchange(retry, std::min(retry * 2, kLastRetry));
+      if (published.error().code != Errc::Stale &&
+          std::exchange(lastProblem, published.error().what) != published.error().what)
+        log::warn("cannot publish this node", {{"error", published.error().what}});
+    }
+    if (!pause(wait, stop)) return;
+  }
+}
+
+}  // namespace margay::agent
