@@ -123,8 +123,7 @@ void joinAndLeave(benchmark::State& state) {
   const Shape shape{.pods = static_cast<std::size_t>(state.range(0))};
   const auto engine = started(cluster(shape));
   auto joining = podAt(shape, 5);
-  joining.name += "-twin";
-  joining.workload += "-twin";
+  joining.name = joining.name.str() + "-twin";
   joining.addresses = test::nets({"172.16.0.1"});
   const auto come = test::put(joining);
   const auto go = test::gone(joining);

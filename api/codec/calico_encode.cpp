@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "api/codec/document_scalar.h"
 
@@ -49,7 +50,7 @@ const char* actionText(RuleAction action) {
   return "Pass";
 }
 
-Json prefixesJson(const std::vector<Prefix>& prefixes) {
+Json prefixesJson(std::span<const Prefix> prefixes) {
   Json out = Json::array();
   for (const Prefix& prefix : prefixes) out.push_back(prefix.str());
   return out;
@@ -209,18 +210,20 @@ Json encodeProfile(const Profile& profile) {
 }
 
 Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
-  Json out = objectJson("WorkloadEndpoint", endpoint.name, endpoint.ns);
+  Json out = objectJson("WorkloadEndpoint", endpoint.name.str(), endpoint.ns);
   if (!endpoint.labels.empty()) out["metadata"]["labels"] = labelsJson(endpoint.labels);
   Json& spec = out["spec"];
-  spec["orchestrator"] = endpoint.orchestrator.str();
+  const auto identity = endpoint.identity();
+  const auto& details = endpoint.details();
+  spec["orchestrator"] = identity.orchestrator;
   spec["node"] = endpoint.node.str();
   // Calico names the workload by the field of its orchestrator.
-  spec[endpoint.orchestrator == std::string_view("k8s")   ? "pod"
-       : endpoint.orchestrator == std::string_view("cni") ? "containerID"
-                                                          : "workload"] = endpoint.workload;
-  spec["endpoint"] = endpoint.endpoint.str();
+  spec[identity.orchestrator == "k8s"   ? "pod"
+       : identity.orchestrator == "cni" ? "containerID"
+                                        : "workload"] = identity.workload;
+  spec["endpoint"] = identity.endpoint;
   spec["interfaceName"] = interfaceNameOf(endpoint, "cali");
-  if (endpoint.mac) spec["mac"] = macText(*endpoint.mac);
+  if (details.mac) spec["mac"] = macText(*details.mac);
   spec["ipNetworks"] = prefixesJson(endpoint.addresses);
   spec["profiles"] = endpoint.profiles ? Json(*endpoint.profiles) : Json::array();
   if (endpoint.ports && !endpoint.ports->empty()) {
@@ -230,8 +233,8 @@ Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
           {{"name", port.name}, {"protocol", protocolJson(port.protocol)}, {"port", port.port}});
     }
   }
-  if (!endpoint.allowedSources.empty())
-    spec["allowSpoofedSourcePrefixes"] = prefixesJson(endpoint.allowedSources);
+  if (!details.allowedSources.empty())
+    spec["allowSpoofedSourcePrefixes"] = prefixesJson(details.allowedSources);
   return out;
 }
 

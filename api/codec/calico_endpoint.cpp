@@ -43,21 +43,6 @@ std::optional<Mac> parseMac(std::string_view text) {
   return mac;
 }
 
-/// The parts of a name that has '-' between them and "--" for each '-' in them.
-std::vector<std::string> nameParts(std::string_view name) {
-  std::vector<std::string> parts(1);
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    if (name[i] != '-') {
-      parts.back() += name[i];
-    } else if (i + 1 < name.size() && name[i + 1] == '-') {
-      parts.back() += name[i++];
-    } else {
-      parts.emplace_back();
-    }
-  }
-  return parts;
-}
-
 /// The field of the spec that is the third part of the endpoint's name.
 std::string_view workloadField(std::string_view orchestrator) {
   if (orchestrator == "k8s") return "pod";
@@ -66,7 +51,7 @@ std::string_view workloadField(std::string_view orchestrator) {
 }
 
 /// Node, orchestrator, workload and endpoint from the spec; what it leaves out, from the name.
-void readIdentity(const CalicoObject& object, WorkloadEndpoint& endpoint) {
+EndpointIdentity readIdentity(const CalicoObject& object) {
   const JsonReader& spec = object.spec;
   for (const std::string_view key : {"workload", "pod", "serviceAccountName"}) {
     static_cast<void>(readName(spec, key));
@@ -75,36 +60,33 @@ void readIdentity(const CalicoObject& object, WorkloadEndpoint& endpoint) {
     spec.error("containerID",
                "'" + id + "' is no container ID; use letters, digits and '-', no '-' at the ends");
   }
-  std::vector<std::string> parts = nameParts(object.name);
-  if (parts.size() != 4) parts.assign(4, "");
+  const auto named = EndpointIdentity::parse(object.name).value_or(EndpointIdentity{});
   const auto orElse = [](const std::string& text, const std::string& part) {
     return text.empty() ? part : text;
   };
-  const std::string node = orElse(readName(spec, "node"), parts[0]);
-  const std::string orchestrator = orElse(readName(spec, "orchestrator"), parts[1]);
-  std::string workload = orElse(spec.stringOr(workloadField(orchestrator), ""), parts[2]);
-  workload = orElse(std::move(workload), spec.stringOr("workload", ""));
-  const std::string endpointName = orElse(readName(spec, "endpoint"), parts[3]);
-  endpoint.node = node;
-  endpoint.orchestrator = orchestrator;
-  endpoint.workload = workload;
-  endpoint.endpoint = endpointName;
-  if (node.empty() || orchestrator.empty() || workload.empty() || endpointName.empty()) {
+  EndpointIdentity out;
+  out.node = orElse(readName(spec, "node"), named.node);
+  out.orchestrator = orElse(readName(spec, "orchestrator"), named.orchestrator);
+  out.workload = orElse(spec.stringOr(workloadField(out.orchestrator), ""), named.workload);
+  out.workload = orElse(out.workload, spec.stringOr("workload", ""));
+  out.endpoint = orElse(readName(spec, "endpoint"), named.endpoint);
+  if (out.node.empty() || out.orchestrator.empty() || out.workload.empty() ||
+      out.endpoint.empty()) {
     object.warnings->push_back(
         "WorkloadEndpoint " + object.name +
         " does not say all of node, orchestrator, workload and endpoint; set them in its spec");
-    return;
+    return out;
   }
-  const std::string expected = workloadEndpointName(node, orchestrator, workload, endpointName);
-  if (object.name != expected) {
+  if (const std::string expected = out.name(); object.name != expected) {
     object.warnings->push_back("WorkloadEndpoint " + object.name + " should be named " + expected +
                                " after its spec");
   }
+  return out;
 }
 
 /// Own labels, without those that would speak for a namespace or service account, and with those
 /// that the endpoint's place gives it.
-Labels endpointLabels(const CalicoObject& object, const WorkloadEndpoint& endpoint) {
+Labels endpointLabels(const CalicoObject& object, const std::string& orchestrator) {
   LabelMap labels;
   for (const auto& label : object.labels) {
     if (label.first.starts_with(kNamespaceLabelPrefix) ||
@@ -113,8 +95,7 @@ Labels endpointLabels(const CalicoObject& object, const WorkloadEndpoint& endpoi
     labels.push_back(label);
   }
   labels.emplace_back(kNamespaceLabel, object.ns);
-  if (!endpoint.orchestrator.empty())
-    labels.emplace_back(kOrchestratorLabel, endpoint.orchestrator.str());
+  if (!orchestrator.empty()) labels.emplace_back(kOrchestratorLabel, orchestrator);
   const std::string account = object.spec.stringOr("serviceAccountName", "");
   if (!account.empty()) labels.emplace_back(kServiceAccountLabel, account);
   return Labels(std::move(labels));
@@ -217,27 +198,32 @@ std::optional<Value> decodeWorkloadEndpoint(const CalicoObject& object) {
   WorkloadEndpoint endpoint;
   endpoint.ns = object.ns;
   endpoint.name = object.name;
-  readIdentity(object, endpoint);
-  endpoint.interfaceName = readInterfaceName(spec);
+  EndpointIdentity identity = readIdentity(object);
+  endpoint.node = identity.node;
+  EndpointDetails details;
+  details.interfaceName = readInterfaceName(spec);
   if (!spec.has("interfaceName"))
     spec.error("interfaceName", "is missing; write the name of the host's end of the veth pair");
   if (const auto text = spec.string("mac"); text && !text->empty()) {
-    endpoint.mac = parseMac(*text);
-    if (!endpoint.mac)
+    details.mac = parseMac(*text);
+    if (!details.mac)
       spec.error("mac", "'" + *text + "' is no MAC address; write aa:bb:cc:dd:ee:ff");
   }
-  endpoint.addresses = readAddresses(spec);
-  checkNats(object, endpoint.addresses);
+  auto addresses = readAddresses(spec);
+  checkNats(object, addresses);
+  endpoint.addresses = std::move(addresses);
   static_cast<void>(readAddress(spec, "ipv4Gateway", Family::V4));
   static_cast<void>(readAddress(spec, "ipv6Gateway", Family::V6));
-  endpoint.labels = endpointLabels(object, endpoint);
+  endpoint.labels = endpointLabels(object, identity.orchestrator);
   if (auto names = readProfileNames(spec, "profiles"); !names.empty()) {
-    endpoint.profiles = std::make_shared<const std::vector<std::string>>(std::move(names));
+    endpoint.profiles = share(std::move(names));
   }
   if (auto ports = readEndpointPorts(spec, UnnamedPorts::WithHostPort); !ports.empty()) {
-    endpoint.ports = std::make_shared<const std::vector<EndpointPort>>(std::move(ports));
+    endpoint.ports = share(std::move(ports));
   }
-  endpoint.allowedSources = readNets(spec, "allowSpoofedSourcePrefixes", NetForm::Loose);
+  details.allowedSources = readNets(spec, "allowSpoofedSourcePrefixes", NetForm::Loose);
+  if (identity.name() != object.name) details.identity = std::move(identity);
+  endpoint.setDetails(std::move(details));
   if (endpoint.addresses.empty()) {
     object.warnings->push_back("WorkloadEndpoint " + object.name +
                                " has no ipNetworks and so no effect");

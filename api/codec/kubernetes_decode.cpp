@@ -150,8 +150,7 @@ ProfileNames EndpointPools::profiles(std::string_view ns, std::string_view accou
   if (const auto* known = find<ProfileNames>(key)) return *known;
   std::vector<std::string> names{"kns." + std::string(ns)};
   if (!account.empty()) names.push_back("ksa." + std::string(ns) + "." + std::string(account));
-  return keep<ProfileNames>(key,
-                            std::make_shared<const std::vector<std::string>>(std::move(names)));
+  return keep<ProfileNames>(key, share(std::move(names)));
 }
 
 Decoded KubernetesDecoder::decode(const json& document) {

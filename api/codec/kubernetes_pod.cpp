@@ -114,6 +114,7 @@ Labels podLabels(const json& labels, const PodIdentity& pod, EndpointPools& pool
   }
   if (const Labels* known = pools.find<Labels>(key)) return *known;
   LabelMap pairs;
+  pairs.reserve(labels.size() + 3);
   if (labels.is_object()) {
     for (const auto& [name, value] : labels.get_ref<const json::object_t&>()) {
       if (!value.is_string() || isReservedLabel(name)) continue;
@@ -167,8 +168,7 @@ EndpointPorts podPorts(const json& spec, EndpointPools& pools) {
   }
   if (ports.empty()) return nullptr;
   if (const auto* known = pools.find<EndpointPorts>(key)) return *known;
-  return pools.keep<EndpointPorts>(
-      key, std::make_shared<const std::vector<EndpointPort>>(std::move(ports)));
+  return pools.keep<EndpointPorts>(key, share(std::move(ports)));
 }
 
 std::vector<Prefix> allowedSources(const json& annotations, Decoded& out) {
@@ -230,7 +230,8 @@ void decodePod(const json& document, EndpointPools& pools, Decoded& out) {
   const json& hostNetwork = field(spec, "hostNetwork");
   WorkloadEndpoint endpoint;
   endpoint.labels = podLabels(field(metadata, "labels"), pod, pools, out);
-  endpoint.allowedSources = allowedSources(annotations, out);
+  EndpointDetails details;
+  details.allowedSources = allowedSources(annotations, out);
   endpoint.addresses = podAddresses(annotations, status, out);
   if (!node.empty())
     out.key = {Kind::WorkloadEndpoint, pools.string(out.ns),
@@ -241,12 +242,9 @@ void decodePod(const json& document, EndpointPools& pools, Decoded& out) {
   endpoint.ns = out.key.ns;
   endpoint.name = out.key.name;
   endpoint.node = pools.string(node);
-  endpoint.orchestrator = pools.string("k8s");
-  endpoint.workload = out.name;
-  endpoint.endpoint = pools.string("eth0");
   endpoint.profiles = pools.profiles(pod.ns, pod.account);
   endpoint.ports = podPorts(spec, pools);
-  endpoint.addresses.shrink_to_fit();
+  endpoint.setDetails(std::move(details));
   out.value = std::make_shared<const WorkloadEndpoint>(std::move(endpoint));
 }
 

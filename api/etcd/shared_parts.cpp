@@ -37,7 +37,7 @@ std::string keyOf(const EndpointPorts& ports) {
 }
 
 template <class T>
-void share(T& value, EndpointPools& pools) {
+void shareIn(EndpointPools& pools, T& value) {
   const std::string key = keyOf(value);
   const T* known = pools.find<T>(key);
   value = known != nullptr ? *known : pools.keep<T>(key, value);
@@ -52,11 +52,9 @@ void shareParts(Decoded& decoded, EndpointPools& pools) {
   auto endpoint = std::make_shared<WorkloadEndpoint>(**found);
   endpoint->ns = pools.string(endpoint->ns);
   endpoint->node = pools.string(endpoint->node);
-  endpoint->orchestrator = pools.string(endpoint->orchestrator);
-  endpoint->endpoint = pools.string(endpoint->endpoint);
-  if (!endpoint->labels.empty()) share(endpoint->labels, pools);
-  if (endpoint->profiles) share(endpoint->profiles, pools);
-  if (endpoint->ports) share(endpoint->ports, pools);
+  if (!endpoint->labels.empty()) shareIn(pools, endpoint->labels);
+  if (endpoint->profiles) shareIn(pools, endpoint->profiles);
+  if (endpoint->ports) shareIn(pools, endpoint->ports);
   decoded.key.ns = endpoint->ns;
   *found = std::move(endpoint);
 }

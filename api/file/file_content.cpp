@@ -47,7 +47,7 @@ std::string_view FileObject::name() const {
 ObjectKey FileObject::key() const {
   return std::visit(
       [this](const auto& pointer) {
-        ObjectKey key{kind, {}, pointer->name};
+        ObjectKey key{kind, {}, std::string(pointer->name)};
         if constexpr (requires { pointer->ns; }) key.ns = pointer->ns;
         return key;
       },

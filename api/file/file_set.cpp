@@ -77,7 +77,7 @@ void FileSet::noteLoser(ObjectRef loser, ObjectRef winner, Notes* notes) const {
   if (lost.origin == Origin::Kubernetes && endpointIn(lost) != nullptr &&
       object(winner).origin == Origin::Calico) {
     notes->warnings.push_back(paths_[loser.file] + ": Pod " + key.ns.str() + "/" +
-                              endpointIn(lost)->workload +
+                              endpointIn(lost)->workload() +
                               " gives way to the WorkloadEndpoint in " + paths_[winner.file]);
     return;
   }
@@ -126,7 +126,7 @@ std::optional<Value> FileSet::effective(const KeyView& key, Notes* notes) const 
   if (other == nullptr) return winner.value;
   if (notes != nullptr) {
     notes->warnings.push_back(paths_[all[0].file] + ": Pod " + endpoint->ns.str() + "/" +
-                              endpoint->workload + " gives way to WorkloadEndpoint " + *other +
+                              endpoint->workload() + " gives way to WorkloadEndpoint " + *other +
                               ", which has its interface");
   }
   return std::nullopt;
@@ -134,16 +134,17 @@ std::optional<Value> FileSet::effective(const KeyView& key, Notes* notes) const 
 
 void FileSet::claim(const FileObject& object, int count) {
   const WorkloadEndpoint* endpoint = endpointIn(object);
-  if (endpoint == nullptr || object.origin != Origin::Calico || endpoint->interfaceName.empty())
-    return;
-  const NodeInterface place{endpoint->node.str(), endpoint->interfaceName};
+  if (endpoint == nullptr || object.origin != Origin::Calico) return;
+  const auto& interface = endpoint->details().interfaceName;
+  if (interface.empty()) return;
+  const NodeInterface place{endpoint->node.str(), interface};
   if (count > 0) {
-    claims_[place].insert(endpoint->name);
+    claims_[place].insert(endpoint->name.str());
     return;
   }
   const auto found = claims_.find(place);
   if (found == claims_.end()) return;
-  if (const auto one = found->second.find(endpoint->name); one != found->second.end())
+  if (const auto one = found->second.find(endpoint->name.str()); one != found->second.end())
     found->second.erase(one);
   if (found->second.empty()) claims_.erase(found);
 }
@@ -151,7 +152,7 @@ void FileSet::claim(const FileObject& object, int count) {
 void FileSet::affectPodsOf(const FileObject& object, std::set<std::string>& nodes) const {
   const WorkloadEndpoint* endpoint = endpointIn(object);
   if (endpoint == nullptr || object.origin != Origin::Calico) return;
-  if (endpoint->interfaceName.compare(0, interfacePrefix_.size(), interfacePrefix_) == 0)
+  if (endpoint->details().interfaceName.starts_with(interfacePrefix_))
     nodes.insert(endpoint->node.str());
 }
 

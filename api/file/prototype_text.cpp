@@ -109,10 +109,11 @@ Decoded endpoint(const Section& section, const std::string& group) {
   const std::string id = reader.required("id");
   const std::string node = shortHost(reader.required("host"));
   const std::string mac = reader.get("mac", "");
-  made.mac = parseMac(mac);
-  if (!made.mac && !mac.empty())
+  EndpointDetails details;
+  details.mac = parseMac(mac);
+  if (!details.mac && !mac.empty())
     decoded.errors.push_back({"mac", "\"" + mac + "\" is no hardware address"});
-  if (const auto address = reader.address("ip")) made.addresses.push_back(Prefix::host(*address));
+  if (const auto address = reader.address("ip")) made.addresses = {Prefix::host(*address)};
   if (!id.empty() && !isContainerId(id))
     decoded.errors.push_back({"id", "must be letters, digits and '-'"});
   if (auto problem = profileNameProblem(group))
@@ -120,15 +121,13 @@ Decoded endpoint(const Section& section, const std::string& group) {
   if (!node.empty() && nameProblem(node)) decoded.errors.push_back({"host", *nameProblem(node)});
   made.ns = "default";
   made.node = node;
-  made.orchestrator = "cni";
-  made.workload = id;
-  made.endpoint = "eth0";
   made.name = workloadEndpointName(node, "cni", id, "eth0");
-  made.interfaceName = "tap" + id.substr(0, 11);
+  details.interfaceName = "tap" + id.substr(0, 11);
   made.labels = Labels(LabelMap{{std::string(kNamespaceLabel), "default"},
                                 {std::string(kOrchestratorLabel), "cni"}});
-  made.profiles = std::make_shared<const std::vector<std::string>>(1, group);
-  decoded.key.name = made.name;
+  made.profiles = share(std::vector<std::string>{group});
+  made.setDetails(std::move(details));
+  decoded.key.name = made.name.str();
   if (decoded.errors.empty())
     decoded.value = std::make_shared<const WorkloadEndpoint>(std::move(made));
   return decoded;

@@ -1,14 +1,18 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/model/labels.h"
 #include "base/address.h"
+#include "base/shared.h"
 #include "base/shared_string.h"
 
 namespace margay::api {
@@ -21,35 +25,90 @@ struct EndpointPort {
 };
 
 /// Names of the profiles in order, shared by the pods of a service account.
-using ProfileNames = std::shared_ptr<const std::vector<std::string>>;
-using EndpointPorts = std::shared_ptr<const std::vector<EndpointPort>>;
+using ProfileNames = Shared<std::vector<std::string>>;
+using EndpointPorts = Shared<std::vector<EndpointPort>>;
 
-/// A workload's interface: from projectcalico.org/v3 WorkloadEndpoint, or from a Pod. A cluster has
-/// a hundred thousand of them, so what they share is shared; null pointers mean empty lists.
-struct WorkloadEndpoint {
-  SharedString ns;
-  std::string name;  ///< v3 name: "<node>-k8s-<pod>-eth0", '-' in parts doubled
-  SharedString node;
-  SharedString orchestrator;  ///< "k8s", "cni", ...
-  std::string workload;       ///< name of the pod or container, without the namespace
-  SharedString endpoint;      ///< "eth0"
-  std::string interfaceName;  ///< host side; empty for a Pod: see interfaceNameOf
-  std::optional<std::array<std::uint8_t, 6>> mac;
-  std::vector<Prefix> addresses;  ///< /32 and /128; sorted, unique
-  Labels labels;                  ///< own labels, with those that Calico adds
-  ProfileNames profiles;
-  EndpointPorts ports;
-  std::vector<Prefix> allowedSources;                    ///< allowSourceSpoofing
-  bool operator==(const WorkloadEndpoint& other) const;  ///< lists by content
+/// What a v3 name says: "<node>-<orchestrator>-<workload>-<endpoint>", each '-' inside a part
+/// doubled.
+struct EndpointIdentity {
+  std::string node;
+  std::string orchestrator;  ///< "k8s", "cni", ...
+  std::string workload;      ///< name of the pod or container, without the namespace
+  std::string endpoint;      ///< "eth0"
+  bool operator==(const EndpointIdentity&) const = default;
+
+  [[nodiscard]] std::string name() const;
+  /// None if `name` has not four parts.
+  [[nodiscard]] static std::optional<EndpointIdentity> parse(std::string_view name);
 };
 
-/// `interfaceName`, or `prefix` + the first 11 hex digits of SHA-1("<namespace>.<workload>").
-[[nodiscard]] std::string interfaceNameOf(const WorkloadEndpoint& endpoint,
-                                          std::string_view prefix);
+/// Addresses of an endpoint, /32 and /128; sorted, unique. Immutable. Most endpoints have one,
+/// which is kept in place.
+class EndpointAddresses {
+ public:
+  using value_type = Prefix;
+  using const_iterator = const Prefix*;
+  EndpointAddresses() = default;
+  EndpointAddresses(std::vector<Prefix> sorted);           // NOLINT: reads as a list
+  EndpointAddresses(std::initializer_list<Prefix> sorted)  // NOLINT
+      : EndpointAddresses(std::vector<Prefix>(sorted)) {}
 
-/// "<node>-<orchestrator>-<workload>-<endpoint>", each '-' inside a part doubled.
+  [[nodiscard]] const Prefix* data() const { return many_ ? many_->data() : &one_; }
+  [[nodiscard]] const Prefix* begin() const { return data(); }
+  [[nodiscard]] const Prefix* end() const { return data() + size(); }
+  [[nodiscard]] std::size_t size() const { return many_ ? many_->size() : hasOne_; }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  [[nodiscard]] const Prefix& front() const { return *begin(); }
+  friend bool operator==(const EndpointAddresses& a, const EndpointAddresses& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  Shared<std::vector<Prefix>> many_;  // two or more
+  Prefix one_;
+  bool hasOne_ = false;
+};
+
+/// What few endpoints of a cluster need to have kept.
+struct EndpointDetails {
+  std::string interfaceName;  ///< host side; empty for a Pod: see interfaceNameOf
+  std::optional<std::array<std::uint8_t, 6>> mac;
+  std::vector<Prefix> allowedSources;        ///< allowSourceSpoofing
+  std::optional<EndpointIdentity> identity;  ///< where the name says otherwise
+  bool operator==(const EndpointDetails&) const = default;
+};
+
+/// A workload's interface: from projectcalico.org/v3 WorkloadEndpoint, or from a Pod. A cluster has
+/// a hundred thousand of them, so what they share is shared, and what few of them have is
+/// elsewhere; null pointers mean empty lists and empty details.
+struct WorkloadEndpoint {
+  SharedString ns;
+  SharedString name;  ///< v3 name, as `EndpointIdentity` has it
+  SharedString node;
+  EndpointAddresses addresses;
+  Labels labels;  ///< own labels, with those that Calico adds
+  ProfileNames profiles;
+  EndpointPorts ports;
+  bool operator==(const WorkloadEndpoint& other) const;  ///< lists by content
+
+  [[nodiscard]] const EndpointDetails& details() const;
+  void setDetails(EndpointDetails details);
+  /// From the details, or else from the name, which is the workload if it is no v3 name.
+  [[nodiscard]] EndpointIdentity identity() const;
+  [[nodiscard]] std::string workload() const { return identity().workload; }
+
+ private:
+  Shared<EndpointDetails> details_;
+};
+
+/// `EndpointIdentity::name` of these parts.
 [[nodiscard]] std::string workloadEndpointName(std::string_view node, std::string_view orchestrator,
                                                std::string_view workload,
                                                std::string_view endpoint);
+
+/// The interface's name that the details have, or `prefix` + the first 11 hex digits of
+/// SHA-1("<namespace>.<workload>").
+[[nodiscard]] std::string interfaceNameOf(const WorkloadEndpoint& endpoint,
+                                          std::string_view prefix);
 
 }  // namespace margay::api

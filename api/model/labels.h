@@ -1,12 +1,14 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "base/shared.h"
 
 namespace margay::api {
 
@@ -21,15 +23,16 @@ class Labels {
   explicit Labels(LabelMap pairs) {
     std::stable_sort(pairs.begin(), pairs.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
-    LabelMap unique;
-    for (auto& pair : pairs) {
-      if (!unique.empty() && unique.back().first == pair.first) {
-        unique.back() = std::move(pair);
-      } else {
-        unique.push_back(std::move(pair));
-      }
+    // Of equal keys, which are neighbours now, all but the last one go.
+    auto kept = pairs.begin();
+    for (auto at = pairs.begin(); at != pairs.end(); ++at) {
+      if (std::next(at) != pairs.end() && std::next(at)->first == at->first) continue;
+      if (kept != at) *kept = std::move(*at);
+      ++kept;
     }
-    if (!unique.empty()) pairs_ = std::make_shared<const LabelMap>(std::move(unique));
+    pairs.erase(kept, pairs.end());
+    pairs.shrink_to_fit();
+    if (!pairs.empty()) pairs_ = share(std::move(pairs));
   }
 
   [[nodiscard]] const LabelMap& pairs() const {
@@ -51,7 +54,7 @@ class Labels {
   friend auto operator<=>(const Labels& a, const Labels& b) { return a.pairs() <=> b.pairs(); }
 
  private:
-  std::shared_ptr<const LabelMap> pairs_;
+  Shared<LabelMap> pairs_;
 };
 
 }  // namespace margay::api

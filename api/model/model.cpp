@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "api/model/object.h"
 #include "base/hash.h"
@@ -7,8 +8,7 @@ namespace margay::api {
 namespace {
 
 template <class T>
-bool sameList(const std::shared_ptr<const std::vector<T>>& a,
-              const std::shared_ptr<const std::vector<T>>& b) {
+bool sameList(const Shared<std::vector<T>>& a, const Shared<std::vector<T>>& b) {
   if (a == b) return true;
   static const std::vector<T> kEmpty;
   return (a ? *a : kEmpty) == (b ? *b : kEmpty);
@@ -74,23 +74,14 @@ std::string ObjectKey::str() const {
   return out + name;
 }
 
-bool WorkloadEndpoint::operator==(const WorkloadEndpoint& other) const {
-  return ns == other.ns && name == other.name && node == other.node &&
-         orchestrator == other.orchestrator && workload == other.workload &&
-         endpoint == other.endpoint && interfaceName == other.interfaceName && mac == other.mac &&
-         addresses == other.addresses && labels == other.labels &&
-         sameList(profiles, other.profiles) && sameList(ports, other.ports) &&
-         allowedSources == other.allowedSources;
-}
-
-std::string interfaceNameOf(const WorkloadEndpoint& endpoint, std::string_view prefix) {
-  if (!endpoint.interfaceName.empty()) return endpoint.interfaceName;
-  return std::string(prefix) + sha1Hex(endpoint.ns.str() + '.' + endpoint.workload).substr(0, 11);
+std::string EndpointIdentity::name() const {
+  return workloadEndpointName(node, orchestrator, workload, endpoint);
 }
 
 std::string workloadEndpointName(std::string_view node, std::string_view orchestrator,
                                  std::string_view workload, std::string_view endpoint) {
   std::string out;
+  out.reserve(node.size() + orchestrator.size() + workload.size() + endpoint.size() + 16);
   appendDoubled(out, node);
   out += '-';
   appendDoubled(out, orchestrator);
@@ -99,6 +90,61 @@ std::string workloadEndpointName(std::string_view node, std::string_view orchest
   out += '-';
   appendDoubled(out, endpoint);
   return out;
+}
+
+std::optional<EndpointIdentity> EndpointIdentity::parse(std::string_view name) {
+  std::array<std::string, 4> parts;
+  std::size_t part = 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (name[i] != '-') {
+      parts[part] += name[i];
+    } else if (i + 1 < name.size() && name[i + 1] == '-') {
+      parts[part] += name[i++];
+    } else if (++part == parts.size()) {
+      return std::nullopt;
+    }
+  }
+  if (part + 1 != parts.size()) return std::nullopt;
+  return EndpointIdentity{std::move(parts[0]), std::move(parts[1]), std::move(parts[2]),
+                          std::move(parts[3])};
+}
+
+EndpointAddresses::EndpointAddresses(std::vector<Prefix> sorted) {
+  if (sorted.size() > 1) {
+    sorted.shrink_to_fit();
+    many_ = share(std::move(sorted));
+  } else if (!sorted.empty()) {
+    one_ = sorted.front();
+    hasOne_ = true;
+  }
+}
+
+bool WorkloadEndpoint::operator==(const WorkloadEndpoint& other) const {
+  return ns == other.ns && name == other.name && node == other.node &&
+         addresses == other.addresses && labels == other.labels &&
+         sameList(profiles, other.profiles) && sameList(ports, other.ports) &&
+         (details_ == other.details_ || details() == other.details());
+}
+
+const EndpointDetails& WorkloadEndpoint::details() const {
+  static const EndpointDetails kNone;
+  return details_ ? *details_ : kNone;
+}
+
+void WorkloadEndpoint::setDetails(EndpointDetails details) {
+  details_ = details == EndpointDetails{} ? nullptr : share(std::move(details));
+}
+
+EndpointIdentity WorkloadEndpoint::identity() const {
+  if (const auto& own = details().identity) return *own;
+  if (auto parsed = EndpointIdentity::parse(name)) return std::move(*parsed);
+  return {.node = node.str(), .orchestrator = {}, .workload = name.str(), .endpoint = {}};
+}
+
+std::string interfaceNameOf(const WorkloadEndpoint& endpoint, std::string_view prefix) {
+  const auto& given = endpoint.details().interfaceName;
+  if (!given.empty()) return given;
+  return std::string(prefix) + sha1Hex(endpoint.ns.str() + '.' + endpoint.workload()).substr(0, 11);
 }
 
 std::optional<Address> Node::address(Family family) const {

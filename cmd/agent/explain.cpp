@@ -48,7 +48,7 @@ Result<std::vector<Address>> addressesOf(const Objects& objects, const std::stri
   for (const auto& [key, value] : objects) {
     const auto* endpoint = std::get_if<std::shared_ptr<const api::WorkloadEndpoint>>(&value);
     if (endpoint == nullptr || (*endpoint)->ns != std::string_view(ns)) continue;
-    if ((*endpoint)->workload != name && (*endpoint)->name != name) continue;
+    if ((*endpoint)->workload() != name && (*endpoint)->name.view() != name) continue;
     for (const auto& prefix : (*endpoint)->addresses) out.push_back(prefix.address);
   }
   if (out.empty())

@@ -98,6 +98,7 @@ Json endpointsJson(
   auto out = Json::array();
   for (const auto& local : endpoints) {
     const auto& endpoint = *local->endpoint;
+    const auto identity = endpoint.identity();
     std::vector<std::string> addresses;
     for (const auto& address : endpoint.addresses) addresses.push_back(address.str());
     auto tiers = Json::array();
@@ -105,11 +106,11 @@ Json endpointsJson(
       tiers.push_back({{"name", tier.name},
                        {"ingress", listJson(tier.ingress)},
                        {"egress", listJson(tier.egress)}});
-    out.push_back({{"name", endpoint.name},
+    out.push_back({{"name", endpoint.name.str()},
                    {"namespace", endpoint.ns.str()},
-                   {"orchestrator", endpoint.orchestrator.str()},
-                   {"workload", endpoint.ns.str() + '/' + endpoint.workload},
-                   {"endpoint", endpoint.endpoint.str()},
+                   {"orchestrator", identity.orchestrator},
+                   {"workload", endpoint.ns.str() + '/' + identity.workload},
+                   {"endpoint", identity.endpoint},
                    {"interface", local->interfaceName},
                    {"addresses", listJson(addresses)},
                    {"profiles", endpoint.profiles ? Json(*endpoint.profiles) : Json::array()},

@@ -56,7 +56,7 @@ Result<EndpointPtr> endpointOf(ValueStore& writer, const Environment& env,
   auto all = endpointsIn(writer);
   if (!all) return Fail(all.error());
   const auto found = std::find_if(all->begin(), all->end(), [&](const EndpointPtr& e) {
-    return e->node.view() == env.nodeName && e->workload == workloadName(container);
+    return e->node.view() == env.nodeName && e->workload() == workloadName(container);
   });
   if (found == all->end()) {
     return fail(Errc::NotFound, "container " + container + " is not networked by Margay on " +
@@ -67,7 +67,7 @@ Result<EndpointPtr> endpointOf(ValueStore& writer, const Environment& env,
 }
 
 std::string endpointId(const Environment& env, const WorkloadEndpoint& endpoint) {
-  return sha1Hex(env.nodeName + '/' + endpoint.workload).substr(0, 32);
+  return sha1Hex(env.nodeName + '/' + endpoint.workload()).substr(0, 32);
 }
 
 /// An address of a pool, unless there is no pool at all; and of nobody else.
@@ -89,7 +89,7 @@ Result<void> checkAddress(ValueStore& writer, const Address& address) {
     if (std::find(endpoint->addresses.begin(), endpoint->addresses.end(), Prefix::host(address)) ==
         endpoint->addresses.end())
       continue;
-    return fail(Errc::Invalid, address.str() + " is already assigned to " + endpoint->workload +
+    return fail(Errc::Invalid, address.str() + " is already assigned to " + endpoint->workload() +
                                    " on " + endpoint->node.str());
   }
   return {};
@@ -110,15 +110,14 @@ WorkloadEndpoint endpointFor(const Environment& env, const NewContainer& wanted,
   WorkloadEndpoint endpoint;
   endpoint.ns = kNamespace;
   endpoint.node = env.nodeName;
-  endpoint.orchestrator = wanted.orchestrator;
-  endpoint.workload = workloadName(wanted.container);
-  endpoint.endpoint = wanted.containerInterface;
-  endpoint.name = api::workloadEndpointName(env.nodeName, wanted.orchestrator, endpoint.workload,
-                                            wanted.containerInterface);
-  endpoint.interfaceName = wanted.hostInterface;
-  endpoint.mac = made.link.mac;
+  endpoint.name = api::workloadEndpointName(
+      env.nodeName, wanted.orchestrator, workloadName(wanted.container), wanted.containerInterface);
+  endpoint.setDetails({.interfaceName = wanted.hostInterface,
+                       .mac = made.link.mac,
+                       .allowedSources = {},
+                       .identity = {}});
   endpoint.addresses = {Prefix::host(wanted.address)};
-  endpoint.profiles = std::make_shared<const std::vector<std::string>>(wanted.profiles);
+  endpoint.profiles = share(wanted.profiles);
   return endpoint;
 }
 
@@ -221,7 +220,7 @@ int runContainerRemove(const Environment& env, const std::string& container) {
   if (!endpoint) return failed(endpoint.error().what);
   if (auto removed = (*writer)->remove(api::keyOfValue(*endpoint)); !removed)
     return failed(removed.error().what);
-  if (auto unwired = dataplane::unwireHost((*endpoint)->interfaceName); !unwired)
+  if (auto unwired = dataplane::unwireHost((*endpoint)->details().interfaceName); !unwired)
     return failed(unwired.error().what);
   std::cout << "Removed Margay networking from " << containerName(container) << '\n';
   return kDone;
@@ -289,7 +288,7 @@ int runEndpointProfile(const Environment& env, const std::string& id, const std:
     if (verb != "remove") names.push_back(name);
   }
   auto changed = std::make_shared<WorkloadEndpoint>(**found);
-  changed->profiles = std::make_shared<const std::vector<std::string>>(names);
+  changed->profiles = share(names);
   if (auto written = (*writer)->put(std::shared_ptr<const WorkloadEndpoint>(std::move(changed)));
       !written)
     return failed(written.error().what);

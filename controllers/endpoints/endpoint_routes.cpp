@@ -10,7 +10,7 @@ void addSysctls(const WorkloadInterface& interface, const EndpointOptions& optio
   sysctls[v4 + "proxy_arp"] = "1";
   sysctls[v4 + "route_localnet"] = "1";
   // Source addresses are checked by rule, so strictness here follows the host.
-  const bool mayUseOthers = !interface.endpoint->endpoint->allowedSources.empty();
+  const bool mayUseOthers = !interface.endpoint->endpoint->details().allowedSources.empty();
   sysctls[v4 + "rp_filter"] = mayUseOthers ? "0" : options.defaultRpFilter;
   sysctls["net/ipv4/neigh/" + interface.device + "/proxy_delay"] = "0";
   if (!options.ipv6) return;
@@ -46,7 +46,7 @@ EndpointTables endpointTables(std::span<const WorkloadInterface> interfaces,
       if (address.family() == Family::V6 && !options.ipv6) continue;
       dataplane::Route route = routeTo(address, interface.device, options);
       tables.routes.emplace(route.key, std::move(route));
-      if (const auto& mac = interface.endpoint->endpoint->mac) {
+      if (const auto& mac = interface.endpoint->endpoint->details().mac) {
         const dataplane::NeighbourKey key{interface.device, address.address};
         tables.neighbours.emplace(key, dataplane::Neighbour{key, *mac});
       }

@@ -34,7 +34,7 @@ std::optional<std::string> nameProblem(const std::string& name,
 }  // namespace
 
 api::ObjectKey keyOf(const api::WorkloadEndpoint& endpoint) {
-  return {api::Kind::WorkloadEndpoint, endpoint.ns, endpoint.name};
+  return {api::Kind::WorkloadEndpoint, endpoint.ns, endpoint.name.str()};
 }
 
 WorkloadInterfaces workloadInterfaces(

@@ -13,7 +13,7 @@ constexpr std::string_view kOfNamespace = "kns.";
 constexpr std::string_view kOfServiceAccount = "ksa.";
 
 std::string workloadName(const api::WorkloadEndpoint& endpoint) {
-  return endpoint.ns.str() + '/' + endpoint.workload;
+  return endpoint.ns.str() + '/' + endpoint.workload();
 }
 
 /// "a", "a and b", "a and 3 more".
@@ -78,7 +78,8 @@ void addInterfaces(std::span<const WorkloadInterface> interfaces, const dataplan
   for (const auto& interface : interfaces) {
     if (links.contains(interface.device)) continue;
     const auto& endpoint = *interface.endpoint->endpoint;
-    out.push_back({keyOf(endpoint), endpoint.interfaceName.empty() ? "" : "spec.interfaceName",
+    const bool named = !endpoint.details().interfaceName.empty();
+    out.push_back({keyOf(endpoint), named ? "spec.interfaceName" : "",
                    "there is no interface " + interface.device +
                        " on this node: " + workloadName(endpoint) +
                        " has no route until its interface is made; if it is gone for good, delete "

@@ -76,7 +76,7 @@ std::vector<Prefix> setPrefixesOf(const WorkloadInterface& interface,
   for (const Prefix& address : interface.addresses) {
     if (address.family() == family) out.insert(address);
   }
-  for (const Prefix& prefix : interface.endpoint->endpoint->allowedSources) {
+  for (const Prefix& prefix : interface.endpoint->endpoint->details().allowedSources) {
     if (prefix.family() == family && !shared.contains(prefix.masked())) out.insert(prefix.masked());
   }
   return {out.begin(), out.end()};
@@ -158,7 +158,7 @@ std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces,
   std::set<Prefix> shared;
   for (const WorkloadInterface& interface : interfaces) {
     std::set<Prefix> own;
-    for (const Prefix& prefix : interface.endpoint->endpoint->allowedSources)
+    for (const Prefix& prefix : interface.endpoint->endpoint->details().allowedSources)
       own.insert(prefix.masked());
     for (const Prefix& prefix : own) {
       const bool unfit = dispatch == Dispatch::Maps && !prefix.isHost();
@@ -182,7 +182,7 @@ std::vector<SharedSource> sharedSources(std::span<const WorkloadInterface> inter
   if (shared.empty()) return out;
   for (const WorkloadInterface& interface : interfaces) {
     std::set<Prefix> own;
-    for (const Prefix& prefix : interface.endpoint->endpoint->allowedSources) {
+    for (const Prefix& prefix : interface.endpoint->endpoint->details().allowedSources) {
       if (prefix.family() == family && shared.contains(prefix.masked()))
         own.insert(prefix.masked());
     }

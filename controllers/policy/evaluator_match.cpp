@@ -1,13 +1,14 @@
 #include "controllers/policy/evaluator_match.h"
 
 #include <algorithm>
+#include <span>
 
 namespace margay::controllers {
 namespace {
 
 constexpr std::string_view kAllowAll = "projectcalico-default-allow";
 
-bool anyContains(const std::vector<Prefix>& nets, const Address& address) {
+bool anyContains(std::span<const Prefix> nets, const Address& address) {
   return std::any_of(nets.begin(), nets.end(),
                      [&](const Prefix& net) { return net.contains(address); });
 }

@@ -143,7 +143,7 @@ NodeRoutes remoteEndpointRoutes(
 
   std::map<Prefix, std::string> owners;
   for (const api::WorkloadEndpoint* endpoint : sorted) {
-    const std::string name = endpoint->ns.str() + '/' + endpoint->workload;
+    const std::string name = endpoint->ns.str() + '/' + endpoint->workload();
     const api::Node* node = hops.node(endpoint->node.view());
     for (const Prefix& address : endpoint->addresses) {
       if (node == nullptr) {

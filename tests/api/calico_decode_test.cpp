@@ -201,11 +201,9 @@ TEST(CalicoDecode, ReadsWorkloadEndpoints) {
   EXPECT_THAT(decoded.warnings, IsEmpty());
   const auto endpoint = valueOf<WorkloadEndpoint>(decoded);
   EXPECT_EQ(endpoint.node.view(), "node-1");
-  EXPECT_EQ(endpoint.orchestrator.view(), "k8s");
-  EXPECT_EQ(endpoint.workload, "pod-a");
-  EXPECT_EQ(endpoint.endpoint.view(), "eth0");
-  EXPECT_EQ(endpoint.interfaceName, "cali123");
-  EXPECT_EQ(endpoint.mac, (std::array<std::uint8_t, 6>{0xee, 0xee, 0xee, 0xee, 0xee, 1}));
+  EXPECT_EQ(endpoint.identity(), (EndpointIdentity{"node-1", "k8s", "pod-a", "eth0"}));
+  EXPECT_EQ(endpoint.details().interfaceName, "cali123");
+  EXPECT_EQ(endpoint.details().mac, (std::array<std::uint8_t, 6>{0xee, 0xee, 0xee, 0xee, 0xee, 1}));
   EXPECT_THAT(endpoint.addresses, ElementsAre(net("10.0.0.1/32"), net("10.0.0.2/32")));
   EXPECT_EQ(endpoint.labels, Labels(LabelMap{{"app", "fe"},
                                              {"projectcalico.org/namespace", "default"},
@@ -214,7 +212,7 @@ TEST(CalicoDecode, ReadsWorkloadEndpoints) {
   ASSERT_TRUE(endpoint.profiles && endpoint.ports);
   EXPECT_THAT(*endpoint.profiles, ElementsAre("kns.default", "PROF_A"));
   EXPECT_THAT(*endpoint.ports, ElementsAre(EndpointPort{"http", 6, 8080}));
-  EXPECT_THAT(endpoint.allowedSources, ElementsAre(net("8.8.8.0/24")));
+  EXPECT_THAT(endpoint.details().allowedSources, ElementsAre(net("8.8.8.0/24")));
 }
 
 TEST(CalicoDecode, TakesTheIdentityOfAnEndpointFromItsName) {
@@ -222,14 +220,12 @@ TEST(CalicoDecode, TakesTheIdentityOfAnEndpointFromItsName) {
       decodeAs<WorkloadEndpoint>("WorkloadEndpoint", "host1-cni-web--1-eth0",
                                  R"({"interfaceName":"c","ipNetworks":["10.0.0.1"]})");
   EXPECT_EQ(endpoint.node.view(), "host1");
-  EXPECT_EQ(endpoint.orchestrator.view(), "cni");
-  EXPECT_EQ(endpoint.workload, "web-1");
-  EXPECT_EQ(endpoint.endpoint.view(), "eth0");
+  EXPECT_EQ(endpoint.identity(), (EndpointIdentity{"host1", "cni", "web-1", "eth0"}));
   const Decoded other =
       decodeCalico(calicoDocument("WorkloadEndpoint", "w1", R"({"node":"n","orchestrator":"o",
     "workload":"w","endpoint":"e","interfaceName":"c","ipNetworks":["10.0.0.1"]})"));
   EXPECT_THAT(other.warnings, ElementsAre(HasSubstr("should be named n-o-w-e")));
-  EXPECT_EQ(valueOf<WorkloadEndpoint>(other).workload, "w");
+  EXPECT_EQ(valueOf<WorkloadEndpoint>(other).identity(), (EndpointIdentity{"n", "o", "w", "e"}));
 }
 
 TEST(CalicoDecode, LeavesOutWhatHasNoEffect) {

@@ -47,18 +47,14 @@ Value endpoint(std::vector<std::string> profiles) {
   WorkloadEndpoint made;
   made.ns = "default";
   made.node = "n";
-  made.orchestrator = "cni";
-  made.workload = "abc";
-  made.endpoint = "eth0";
   made.name = "n-cni-abc-eth0";
-  made.interfaceName = "cali123";
-  made.mac = {{1, 2, 3, 4, 5, 0xfe}};
+  made.setDetails(
+      {.interfaceName = "cali123", .mac = std::array<std::uint8_t, 6>{1, 2, 3, 4, 5, 0xfe}});
   made.addresses = {*Prefix::parseNetwork("10.0.0.1")};
   made.labels = Labels(LabelMap{{"app", "true"},
                                 {"projectcalico.org/namespace", "default"},
                                 {"projectcalico.org/orchestrator", "cni"}});
-  if (!profiles.empty())
-    made.profiles = std::make_shared<const std::vector<std::string>>(std::move(profiles));
+  if (!profiles.empty()) made.profiles = share(std::move(profiles));
   return std::make_shared<const WorkloadEndpoint>(made);
 }
 template <class T>

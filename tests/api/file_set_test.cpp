@@ -79,7 +79,7 @@ struct World {
     for (const auto& [key, value] : objects) {
       if (key.kind == Kind::WorkloadEndpoint)
         out.push_back(
-            std::get<std::shared_ptr<const WorkloadEndpoint>>(value)->addresses.at(0).str());
+            std::get<std::shared_ptr<const WorkloadEndpoint>>(value)->addresses.front().str());
     }
     return out;
   }
@@ -131,7 +131,7 @@ TEST(FileSet, AWorkloadEndpointWinsOverThePodOfItsInterface) {
   World world;
   WorkloadEndpoint p;
   p.ns = "default";
-  p.workload = "p";
+  p.name = workloadEndpointName("n", "k8s", "p", "eth0");
   const std::string spec =
       "orchestrator: cni, node: n, containerID: abc, endpoint: eth0, ipNetworks: [10.0.0.2/32], "
       "interfaceName: " +
@@ -203,10 +203,10 @@ TEST(PrototypeText, BecomesNodesEndpointsAndGroups) {
   EXPECT_THAT(profile.egress, ElementsAre(PolicyRule{}));
   const auto& made = *std::get<std::shared_ptr<const WorkloadEndpoint>>(world.objects.at(
       {Kind::WorkloadEndpoint, "default", "instance--1-cni-0123456789abcdef-eth0"}));
-  EXPECT_EQ(made.interfaceName, "tap0123456789a");
+  EXPECT_EQ(made.details().interfaceName, "tap0123456789a");
   EXPECT_THAT(*made.profiles, ElementsAre("G1"));
-  EXPECT_EQ(made.addresses.at(0).str(), "192.168.1.1/32");
-  EXPECT_EQ(made.mac->at(5), 0xcc);
+  EXPECT_EQ(made.addresses.front().str(), "192.168.1.1/32");
+  EXPECT_EQ(made.details().mac->at(5), 0xcc);
 }
 
 TEST(PrototypeText, NamesWhatIsWrong) {
@@ -237,7 +237,7 @@ RC_GTEST_PROP(FileSetProperty, TheEndDependsOnlyOnTheFiles, ()) {
         yaml += pod(name, "m", "10.0.0." + std::to_string(*rc::gen::inRange(1, 4)));
         WorkloadEndpoint like;
         like.ns = "default";
-        like.workload = name;
+        like.name = workloadEndpointName("m", "k8s", name, "eth0");
         if (*rc::gen::inRange(0, 4) == 0) {
           yaml += endpoint("m-cni-c" + name + "-eth0",
                            "orchestrator: cni, node: m, containerID: c" + name +

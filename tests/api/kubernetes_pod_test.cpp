@@ -51,18 +51,14 @@ TEST(KubernetesPod, BecomesAWorkloadEndpoint) {
   expected.ns = "shop";
   expected.name = "node--a-k8s-web--1-eth0";
   expected.node = "node-a";
-  expected.orchestrator = "k8s";
-  expected.workload = "web-1";
-  expected.endpoint = "eth0";
   expected.addresses = {*Prefix::parseNetwork("10.0.0.1"), *Prefix::parseNetwork("fd00::1")};
   expected.labels = Labels(LabelMap{{"app", "web"},
                                     {"projectcalico.org/namespace", "shop"},
                                     {"projectcalico.org/orchestrator", "k8s"},
                                     {"projectcalico.org/serviceaccount", "clerk"}});
-  expected.profiles = std::make_shared<const std::vector<std::string>>(
-      std::vector<std::string>{"kns.shop", "ksa.shop.clerk"});
-  expected.ports = std::make_shared<const std::vector<EndpointPort>>(
-      std::vector<EndpointPort>{{"http", 6, 80}, {"dns", 17, 53}, {"init", 132, 9}});
+  expected.profiles = share(std::vector<std::string>{"kns.shop", "ksa.shop.clerk"});
+  expected.ports =
+      share(std::vector<EndpointPort>{{"http", 6, 80}, {"dns", 17, 53}, {"init", 132, 9}});
   EXPECT_EQ(*got, expected);
 }
 
@@ -107,7 +103,7 @@ TEST(KubernetesPod, CannotTakeLabelsOfNamespacesOrServiceAccounts) {
 TEST(KubernetesPod, ReadsAllowedSourcePrefixes) {
   const auto got = endpointOf(pod(
       R"({"metadata":{"annotations":{"cni.projectcalico.org/allowedSourcePrefixes":"[\"8.8.8.9/24\"]"}}})"));
-  EXPECT_THAT(got->allowedSources, ElementsAre(*Prefix::parseNetwork("8.8.8.0/24")));
+  EXPECT_THAT(got->details().allowedSources, ElementsAre(*Prefix::parseNetwork("8.8.8.0/24")));
   EXPECT_THAT(
       fieldsOf(pod(
           R"({"metadata":{"annotations":{"cni.projectcalico.org/allowedSourcePrefixes":"8.8.8.0/24"}}})")),

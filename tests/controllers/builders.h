@@ -45,17 +45,13 @@ inline api::WorkloadEndpoint pod(PodSpec spec) {
   out.ns = spec.ns;
   out.name = api::workloadEndpointName(spec.node, "k8s", spec.name, "eth0");
   out.node = spec.node;
-  out.orchestrator = "k8s";
-  out.workload = spec.name;
-  out.endpoint = "eth0";
   out.addresses = nets(spec.addresses);
   spec.labels.emplace_back(api::kNamespaceLabel, spec.ns);
   spec.labels.emplace_back(api::kOrchestratorLabel, "k8s");
   out.labels = api::Labels(std::move(spec.labels));
   if (!spec.profiles) spec.profiles = {"kns." + spec.ns};
-  out.profiles = std::make_shared<const std::vector<std::string>>(std::move(*spec.profiles));
-  if (!spec.ports.empty())
-    out.ports = std::make_shared<const std::vector<api::EndpointPort>>(std::move(spec.ports));
+  out.profiles = share(std::move(*spec.profiles));
+  if (!spec.ports.empty()) out.ports = share(std::move(spec.ports));
   return out;
 }
 
@@ -115,7 +111,7 @@ inline api::Policy egressPolicy(const std::string& ns, const std::string& name,
 }
 
 inline api::ObjectKey keyOf(const api::WorkloadEndpoint& v) {
-  return {api::Kind::WorkloadEndpoint, v.ns, v.name};
+  return {api::Kind::WorkloadEndpoint, v.ns, std::string(v.name)};
 }
 inline api::ObjectKey keyOf(const api::Profile& v) {
   return {api::Kind::Profile, {}, v.name};
@@ -124,13 +120,15 @@ inline api::ObjectKey keyOf(const api::Tier& v) {
   return {api::Kind::Tier, {}, v.name};
 }
 inline api::ObjectKey keyOf(const api::EndpointSlice& v) {
-  return {api::Kind::EndpointSlice, v.ns, v.name};
+  return {api::Kind::EndpointSlice, v.ns, std::string(v.name)};
 }
 inline api::ObjectKey keyOf(const api::NetworkSet& v) {
-  return {v.ns.empty() ? api::Kind::GlobalNetworkSet : api::Kind::NetworkSet, v.ns, v.name};
+  return {v.ns.empty() ? api::Kind::GlobalNetworkSet : api::Kind::NetworkSet, v.ns,
+          std::string(v.name)};
 }
 inline api::ObjectKey keyOf(const api::Policy& v) {
-  return {v.ns.empty() ? api::Kind::GlobalNetworkPolicy : api::Kind::NetworkPolicy, v.ns, v.name};
+  return {v.ns.empty() ? api::Kind::GlobalNetworkPolicy : api::Kind::NetworkPolicy, v.ns,
+          std::string(v.name)};
 }
 
 template <class T>

@@ -33,12 +33,12 @@ WorkloadInterface interface(const std::string& device, const std::vector<std::st
                             GroupPtr egress = {}) {
   auto endpoint =
       std::make_shared<api::WorkloadEndpoint>(test::pod({.name = device, .addresses = addresses}));
-  endpoint->allowedSources = test::nets(sources);
+  endpoint->setDetails({.allowedSources = test::nets(sources)});
   auto local = std::make_shared<LocalEndpoint>();
   local->endpoint = endpoint;
   local->ingress = std::move(ingress);
   local->egress = std::move(egress);
-  return {device, local, endpoint->addresses};
+  return {device, local, {endpoint->addresses.begin(), endpoint->addresses.end()}};
 }
 std::vector<std::string> lines(const std::vector<SetEntry>& entries) {
   std::vector<std::string> out;

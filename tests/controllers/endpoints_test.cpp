@@ -105,7 +105,7 @@ TEST(WorkloadInterfacesTest, AnAddressOutsideEveryPoolIsNamedAndUsed) {
 TEST(EndpointTablesTest, AnInterfaceThatIsUpHasRoutesNeighboursAndSysctls) {
   auto local = endpoint("a", "cali1", {"10.0.0.1", "fd00::1"});
   auto changed = std::make_shared<api::WorkloadEndpoint>(*local->endpoint);
-  changed->mac = dataplane::MacAddress{2, 0, 0, 0, 0, 1};
+  changed->setDetails({.mac = dataplane::MacAddress{2, 0, 0, 0, 0, 1}});
   local->endpoint = changed;
   const auto all = interfaces({local});
   const auto tables = endpointTables(all.interfaces, {{"cali1", link("cali1", true)}}, {});
@@ -141,7 +141,7 @@ TEST(EndpointTablesTest, AnInterfaceThatIsDownHasSysctlsOnlyAndOneThatIsMissingH
 TEST(EndpointTablesTest, AllowedSourcesSwitchTheReversePathFilterOff) {
   auto local = endpoint("a", "cali1", {"10.0.0.1"});
   auto changed = std::make_shared<api::WorkloadEndpoint>(*local->endpoint);
-  changed->allowedSources = {net("0.0.0.0/0")};
+  changed->setDetails({.allowedSources = {net("0.0.0.0/0")}});
   local->endpoint = changed;
   const auto all = interfaces({local});
   const auto tables =

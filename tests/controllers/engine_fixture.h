@@ -71,7 +71,7 @@ class EngineTest : public ::testing::Test {
 
   [[nodiscard]] std::shared_ptr<const LocalEndpoint> endpoint(const std::string& workload) const {
     for (const auto& view : engine.endpoints()) {
-      if (view->endpoint->workload == workload) return view;
+      if (view->endpoint->workload() == workload) return view;
     }
     return nullptr;
   }

@@ -203,8 +203,7 @@ TEST_F(EngineTest, UntrackedAndPreDnatPoliciesDoNotApplyToWorkloads) {
 
 TEST_F(EngineTest, TheBuiltInProfileAllowsAndAMissingOneDoesNot) {
   auto first = localPod("b1", "10.0.0.1", "b");
-  first.profiles = std::make_shared<const std::vector<std::string>>(
-      std::vector<std::string>{"missing", "projectcalico-default-allow"});
+  first.profiles = share(std::vector<std::string>{"missing", "projectcalico-default-allow"});
   put(first);
   ASSERT_THAT(endpoint("b1")->ingress->profiles, SizeIs(1));
   EXPECT_EQ(endpoint("b1")->ingress->profiles[0]->rules, std::vector<ResolvedRule>{ResolvedRule{}});

@@ -26,16 +26,13 @@ class Evaluator : public ::testing::Test {
     endpoint.ns = ns;
     endpoint.name = "n-k8s-" + name + "-eth0";
     endpoint.node = "n";
-    endpoint.workload = name;
     endpoint.addresses = {Prefix::host(ip(address))};
     labels.emplace_back("projectcalico.org/namespace", ns);
     labels.emplace_back("projectcalico.org/orchestrator", "k8s");
     endpoint.labels = api::Labels(labels);
-    endpoint.profiles =
-        std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"kns." + ns});
-    endpoint.ports = std::make_shared<const std::vector<api::EndpointPort>>(
-        std::vector<api::EndpointPort>{{"http", 6, 8080}});
-    objects[{Kind::WorkloadEndpoint, endpoint.ns, endpoint.name}] =
+    endpoint.profiles = share(std::vector<std::string>{"kns." + ns});
+    endpoint.ports = share(std::vector<api::EndpointPort>{{"http", 6, 8080}});
+    objects[{Kind::WorkloadEndpoint, endpoint.ns, endpoint.name.str()}] =
         std::make_shared<const api::WorkloadEndpoint>(endpoint);
   }
   void profile(const std::string& name, api::LabelMap labels) {

@@ -23,8 +23,7 @@ class Notices : public ::testing::Test {
     auto endpoint = std::make_shared<api::WorkloadEndpoint>();
     endpoint->ns = "default";
     endpoint->name = "one-k8s-" + name + "-eth0";
-    endpoint->workload = name;
-    endpoint->profiles = std::make_shared<const std::vector<std::string>>(std::move(profiles));
+    endpoint->profiles = share(std::move(profiles));
     auto local = std::make_shared<LocalEndpoint>();
     local->endpoint = std::move(endpoint);
     interfaces.push_back({"cali" + name, std::move(local), {}});
