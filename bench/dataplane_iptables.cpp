@@ -1,19 +1,16 @@
 #include <benchmark/benchmark.h>
 #include <netinet/in.h>
-
-#include <linux/netfilter_ipv4/ip_tables.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/kernel_table.h"
 #include "dataplane/iptables_driver.h"
 
 /// How much of a change of a large legacy table is ours, and how much is what the kernel itself
@@ -59,49 +56,6 @@ ChainName chainName(std::size_t number) {
   return "mgy-pi-" + std::to_string(number);
 }
 
-/// The shortest loop: the table out of the kernel and, unchanged, back into it.
-class KernelLoop {
- public:
-  KernelLoop() : fd_(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)) {}
-  ~KernelLoop() { close(fd_); }
-  KernelLoop(const KernelLoop&) = delete;
-  KernelLoop& operator=(const KernelLoop&) = delete;
-
-  bool run() {
-    ipt_getinfo info{};
-    std::strcpy(info.name, "filter");
-    socklen_t size = sizeof info;
-    if (getsockopt(fd_, IPPROTO_IP, IPT_SO_GET_INFO, &info, &size) != 0) return false;
-    read_.resize(sizeof(ipt_get_entries) + info.size);
-    auto* entries = reinterpret_cast<ipt_get_entries*>(read_.data());
-    std::strcpy(entries->name, "filter");
-    entries->size = info.size;
-    size = static_cast<socklen_t>(read_.size());
-    if (getsockopt(fd_, IPPROTO_IP, IPT_SO_GET_ENTRIES, read_.data(), &size) != 0) return false;
-
-    write_.resize(sizeof(ipt_replace) + info.size);
-    counters_.resize(info.num_entries);
-    ipt_replace replace{};
-    std::strcpy(replace.name, "filter");
-    replace.valid_hooks = info.valid_hooks;
-    replace.num_entries = replace.num_counters = info.num_entries;
-    replace.size = info.size;
-    std::copy(std::begin(info.hook_entry), std::end(info.hook_entry), replace.hook_entry);
-    std::copy(std::begin(info.underflow), std::end(info.underflow), replace.underflow);
-    replace.counters = counters_.data();
-    std::memcpy(write_.data(), &replace, sizeof replace);
-    std::memcpy(write_.data() + sizeof replace, entries->entrytable, info.size);
-    size = static_cast<socklen_t>(write_.size());
-    return setsockopt(fd_, IPPROTO_IP, IPT_SO_SET_REPLACE, write_.data(), size) == 0;
-  }
-
- private:
-  int fd_;
-  std::vector<char> read_;
-  std::vector<char> write_;
-  std::vector<xt_counters> counters_;
-};
-
 std::optional<IptablesDriver> openInOwnNamespace(benchmark::State& state) {
   if (unshare(CLONE_NEWNET) != 0) {
     state.SkipWithError("no network namespace: run as root");
@@ -136,7 +90,7 @@ bool fill(IptablesDriver& driver, std::size_t rules, benchmark::State& state) {
 /// table.
 template <class Edit>
 void compare(benchmark::State& state, IptablesDriver& driver, Edit edit) {
-  KernelLoop kernel;
+  bench::KernelTable kernel;
   std::vector<double> ours;
   std::vector<double> bare;
   std::size_t iteration = 0;
@@ -194,7 +148,7 @@ void fullProgramming(benchmark::State& state) {
   const auto rules = static_cast<std::size_t>(state.range(0));
   auto driver = openInOwnNamespace(state);
   if (!driver) return;
-  KernelLoop kernel;
+  bench::KernelTable kernel;
   std::vector<double> ours;
   std::vector<double> bare;
   const auto full = allChains(rules);

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "tests/dataplane/network_namespace.h"
+
+/// What benchmarks of the whole agent share.
+namespace margay::bench {
+
+using Clock = std::chrono::steady_clock;
+[[nodiscard]] double secondsSince(Clock::time_point begin);
+
+/// margay-node in a network namespace, on `directory`/data, until the end of its life. Named
+/// node-0.
+class AgentProcess {
+ public:
+  using Environment = std::map<std::string, std::string>;
+  AgentProcess(const testing::NetworkNamespace& where, std::filesystem::path directory,
+               const Environment& extra = {});
+  ~AgentProcess();
+  AgentProcess(const AgentProcess&) = delete;
+  AgentProcess& operator=(const AgentProcess&) = delete;
+
+  /// The pass that makes the node ready says "converged" after it. False after two minutes.
+  [[nodiscard]] bool waitConverged() const;
+  /// A line of /proc/PID/status in MiB.
+  [[nodiscard]] double memory(const std::string& field) const;
+  /// Of all its threads, as the scheduler counts it.
+  [[nodiscard]] double cpuSeconds() const;
+  [[nodiscard]] std::string log() const;
+
+ private:
+  std::filesystem::path directory_;
+  pid_t pid_ = -1;
+};
+
+/// A directory below /tmp with an empty data/, gone at the end of its life.
+class ScratchDirectory {
+ public:
+  ScratchDirectory();
+  ~ScratchDirectory();
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// Puts a file into data/ in one step, as an editor or a tool should.
+  void put(const std::string& name, const std::string& text) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// 110 pods a node, 1,000 namespaces with ten deployments each and a policy, a tenth of it for
+/// small clusters. Pods of node-0 come first. A List in JSON.
+void writeCluster(const std::filesystem::path& file, int pods);
+
+/// One line of JSON: {work, ours, unit, goal, met} and, with `reference` above zero, {reference,
+/// ratio}; the goal is then the ratio's.
+struct Finding {
+  std::string work;
+  double ours = 0;
+  std::string unit;
+  double reference = 0;
+  double goal = 0;
+};
+void print(const Finding& finding);
+
+}  // namespace margay::bench

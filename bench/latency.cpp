@@ -1,0 +1,306 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/agent_process.h"
+#include "bench/kernel_table.h"
+#include "dataplane/ipset_driver.h"
+#include "dataplane/iptables_driver.h"
+
+/// From an event to the kernel, with the whole agent, on a node with 110 pods of a large cluster
+/// and many rules. Two clocks: the agent's own, from the moment in which the source has handed the
+/// object over to the end of the pass that leaves nothing to do; and from the rename of the file to
+/// the moment in which the kernel has the change, which adds what the file source waits for (2 ms
+/// of quiet) and reads. Prints one JSON object a line. Needs root.
+///   latency [PODS [EVENTS]]     default 100000 and 300
+namespace margay::bench {
+namespace {
+
+using testing::NetworkNamespace;
+
+constexpr int kPolicies = 100;
+constexpr int kRulesEach = 106;
+
+struct Percentiles {
+  double p50 = 0;
+  double p99 = 0;
+};
+Percentiles percentiles(std::vector<double> all) {
+  std::sort(all.begin(), all.end());
+  const auto at = [&](double share) {
+    return all[std::min(all.size() - 1,
+                        static_cast<std::size_t>(share * static_cast<double>(all.size())))];
+  };
+  return all.empty() ? Percentiles{} : Percentiles{at(0.5), at(0.99)};
+}
+
+/// margay_update_latency_seconds, as the agent counts it.
+struct Latency {
+  double sum = 0;
+  double count = 0;
+};
+Latency scrape() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(9091);
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string text;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0) {
+    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+    if (write(fd, request.data(), request.size()) > 0) {
+      char buffer[65536];
+      for (ssize_t got = 0; (got = read(fd, buffer, sizeof buffer)) > 0;)
+        text.append(buffer, static_cast<std::size_t>(got));
+    }
+  }
+  close(fd);
+  const auto value = [&](const std::string& name) {
+    const auto at = text.find("\n" + name + ' ');
+    return at == std::string::npos ? 0.0 : std::atof(text.c_str() + at + name.size() + 2);
+  };
+  return {value("margay_update_latency_seconds_sum"), value("margay_update_latency_seconds_count")};
+}
+
+/// Waits until the agent has ended `more` updates after `before`.
+std::optional<Latency> waitFor(const Latency& before) {
+  const auto begin = Clock::now();
+  while (secondsSince(begin) < 10) {
+    const auto now = scrape();
+    if (now.count > before.count) return now;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return std::nullopt;
+}
+
+struct Series {
+  std::vector<double> agent;   ///< ms
+  std::vector<double> rename;  ///< ms
+};
+
+/// Runs `event` and waits until `there`, by both clocks.
+bool observe(Series& series, const std::function<void()>& event,
+             const std::function<bool()>& there) {
+  const auto before = scrape();
+  const auto begin = Clock::now();
+  event();
+  while (!there()) {
+    if (secondsSince(begin) > 10) return false;
+  }
+  const auto seen = secondsSince(begin);
+  const auto after = waitFor(before);
+  if (!after) return false;
+  if (after->count - before.count == 1) series.agent.push_back((after->sum - before.sum) * 1e3);
+  series.rename.push_back(seen * 1e3);
+  return true;
+}
+
+std::string pod(const std::string& ns, const std::string& name, const std::string& labels,
+                const std::string& node, const std::string& address) {
+  return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: " + ns +
+         ", labels: {" + labels + "}}\nspec: {nodeName: " + node +
+         ", containers: [{name: c, image: i}]}\nstatus: {phase: Running, podIP: " + address + "}\n";
+}
+
+/// Selects KEY=VALUE and has `rules` rules.
+std::string policy(const std::string& name, const std::string& selector, int number, int rules) {
+  std::string out =
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: " + name +
+      ", namespace: rules}\nspec: {podSelector: {matchLabels: {" + selector +
+      "}}, policyTypes: [Ingress], ingress: [";
+  for (int i = 0; i < rules; ++i)
+    out += "{from: [{ipBlock: {cidr: 192." + std::to_string(number % 256) + '.' +
+           std::to_string(i % 256) +
+           ".0/24}}], ports: [{protocol: TCP, port: " + std::to_string(1000 + i) + "}]},";
+  return out + "]}\n";
+}
+
+std::string ruleSet() {
+  std::string out = "apiVersion: v1\nkind: Namespace\nmetadata: {name: rules}\n";
+  for (int i = 0; i < kPolicies; ++i) {
+    const auto app = "app: r-" + std::to_string(i);
+    out += "---\n" + policy("r-" + std::to_string(i), app, i, kRulesEach);
+    out += "---\n" + pod("rules", "r-" + std::to_string(i), app, "node-0",
+                         "10.64.0." + std::to_string(i + 120));
+  }
+  return out;
+}
+
+void report(const std::string& what, const Series& series, double goalMs, double referenceMs) {
+  const auto own = percentiles(series.agent);
+  const auto whole = percentiles(series.rename);
+  const auto count = " (" + std::to_string(series.agent.size()) + " events)";
+  print({what + ", p50" + count, own.p50, "ms", referenceMs, goalMs});
+  print({what + ", p99", own.p99, "ms", referenceMs, goalMs});
+  print({what + ", from the rename of its file, p50", whole.p50, "ms", 0, 1000});
+  print({what + ", from the rename of its file, p99", whole.p99, "ms", 0, 1000});
+}
+
+class Bench {
+ public:
+  Bench(const ScratchDirectory& scratch, dataplane::IpsetDriver& sets,
+        dataplane::IptablesDriver& rules)
+      : scratch_(scratch), sets_(sets), rules_(rules) {}
+
+  bool podJoins(int events);
+  bool podMovesElsewhere(int events);
+  bool podNeedsGroup(int events);
+  bool oneRuleMore(int events);
+
+ private:
+  [[nodiscard]] bool has(const std::string& set, const std::string& address) const {
+    const auto members = sets_.members(set);
+    const auto wanted = Prefix::parseNetwork(address);
+    return members && std::any_of(members->begin(), members->end(),
+                                  [&](const auto& member) { return member.net == *wanted; });
+  }
+  [[nodiscard]] std::uint32_t entries() const {
+    const auto seen = rules_.fingerprint({Family::V4, dataplane::TableName::Filter});
+    return seen ? seen->entries : 0;
+  }
+  void remove(const std::string& file) const {
+    const auto before = scrape();
+    std::filesystem::remove(scratch_.path() / "data" / file);
+    waitFor(before);
+  }
+  /// The kernel's own time for the table as it is, best of ten.
+  [[nodiscard]] static double kernelMs() {
+    KernelTable kernel;
+    double best = 1e9;
+    for (int i = 0; i < 10; ++i) {
+      const auto begin = Clock::now();
+      if (!kernel.run()) continue;
+      best = std::min(best, secondsSince(begin) * 1e3);
+    }
+    return best;
+  }
+  [[nodiscard]] std::string node() const {
+    return "node with " + std::to_string(entries()) + " rules";
+  }
+
+  const ScratchDirectory& scratch_;
+  dataplane::IpsetDriver& sets_;
+  dataplane::IptablesDriver& rules_;
+};
+
+bool Bench::podJoins(int events) {
+  Series series;
+  for (int i = 0; i < events; ++i) {
+    const auto address = "10.64.1." + std::to_string(i % 200 + 1);
+    const auto text = pod("rules", "joins-" + std::to_string(i), "app: r-0", "node-0", address);
+    if (!observe(
+            series, [&] { scratch_.put("joins.yaml", text); },
+            [&] { return has("mgy4-local", address); }))
+      return false;
+    remove("joins.yaml");
+  }
+  report("a pod joins a group, " + node(), series, 1, 0);
+  return true;
+}
+
+bool Bench::podMovesElsewhere(int events) {
+  const auto at = [](int i) { return "10.64.5." + std::to_string(120 + i % 100); };
+  const auto put = [&](int i) {
+    scratch_.put("elsewhere.yaml", pod("ns-0", "elsewhere", "app: app-1", "node-5", at(i)));
+  };
+  const auto before = scrape();
+  put(0);
+  waitFor(before);
+  std::string set;
+  const auto all = sets_.list();
+  for (const auto& [name, header] : *all) {
+    if (header.spec.type == dataplane::SetType::HashNet && has(name, at(0))) set = name;
+  }
+  if (set.empty()) return false;
+  Series series;
+  for (int i = 1; i <= events; ++i) {
+    if (!observe(
+            series, [&] { put(i); }, [&] { return has(set, at(i)); }))
+      return false;
+  }
+  report("a pod elsewhere changes address", series, 1, 0);
+  return true;
+}
+
+bool Bench::podNeedsGroup(int events) {
+  std::string extra;
+  for (int i = 0; i < events; ++i)
+    extra += "---\n" +
+             policy("x-" + std::to_string(i), "extra: x-" + std::to_string(i), 200 + i % 50, 1);
+  const auto before = scrape();
+  scratch_.put("extra.yaml", extra);
+  waitFor(before);
+  Series series;
+  for (int i = 0; i < events; ++i) {
+    const auto address = "10.64.2." + std::to_string(i % 200 + 1);
+    const auto text = pod("rules", "new-" + std::to_string(i),
+                          "app: r-0, extra: x-" + std::to_string(i), "node-0", address);
+    if (!observe(
+            series, [&] { scratch_.put("new.yaml", text); },
+            [&] { return has("mgy4-local", address); }))
+      return false;
+    remove("new.yaml");
+  }
+  report("a pod needs a new group, " + node(), series, 1.5, kernelMs());
+  return true;
+}
+
+bool Bench::oneRuleMore(int events) {
+  Series series;
+  for (int i = 0; i < events; ++i) {
+    const auto before = entries();
+    const auto text = policy("more", "app: r-1", 199, 2 + i % 2);
+    if (!observe(
+            series, [&] { scratch_.put("more.yaml", text); }, [&] { return entries() != before; }))
+      return false;
+    // The chains that it replaces go in a commit of their own.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  report("a policy gets one rule more, until the old chains are gone, " + node(), series, 3,
+         kernelMs());
+  return true;
+}
+
+int run(int pods, int events) {
+  const auto where = NetworkNamespace::create();
+  if (!where) {
+    std::cerr << where.error().what << '\n';
+    return 1;
+  }
+  const ScratchDirectory scratch;
+  writeCluster(scratch.path() / "data" / "cluster.json", pods);
+  scratch.put("rules.yaml", ruleSet());
+  const AgentProcess agent(*where, scratch.path(), {{"FELIX_PROMETHEUSMETRICSENABLED", "true"}});
+  if (!agent.waitConverged()) {
+    std::cerr << "the agent does not converge\n" << agent.log();
+    return 1;
+  }
+  const auto entered = where->enter();
+  auto sets = dataplane::KernelIpsetDriver::open();
+  auto rules = dataplane::IptablesDriver::open({.lockPath = (scratch.path() / "lock").string()});
+  if (!sets || !rules) return 1;
+  Bench bench(scratch, **sets, *rules);
+  const bool done = bench.podJoins(events) && bench.podMovesElsewhere(events) &&
+                    bench.podNeedsGroup(std::min(events, 40)) &&
+                    bench.oneRuleMore(std::min(events, 40));
+  if (!done) std::cerr << "an event did not come to the kernel\n" << agent.log();
+  return done ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace margay::bench
+
+int main(int argc, char** argv) {
+  return margay::bench::run(argc > 1 ? std::atoi(argv[1]) : 100000,
+                            argc > 2 ? std::atoi(argv[2]) : 300);
+}
