@@ -2,6 +2,7 @@
 
 #include <cpprest/astreambuf.h>
 #include <cpprest/http_client.h>
+#include <openssl/ssl.h>
 #include <pplx/threadpool.h>
 
 #include <algorithm>
@@ -204,7 +205,11 @@ class CpprestClient final : public HttpClient {
 
 void limitThreads() {
   static std::once_flag once;
-  std::call_once(once, [] { crossplat::threadpool::initialize_with_threads(kThreads); });
+  std::call_once(once, [] {
+    // First, so that at exit OpenSSL is cleaned up after the threads that use it have ended.
+    OPENSSL_init_ssl(0, nullptr);
+    crossplat::threadpool::initialize_with_threads(kThreads);
+  });
 }
 
 }  // namespace
