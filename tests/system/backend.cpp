@@ -109,6 +109,30 @@ void flushLocalSet(const Host& host) {
                         "\"flush set\", t, $2}' | nft -f -"));
 }
 
+std::vector<std::string> damages(const Pod& pod) {
+  const auto address = pod.address().str();
+  if (legacyBackend()) {
+    return {"iptables-legacy -F",
+            "ip6tables-legacy -t raw -F PREROUTING",
+            "iptables-legacy -D FORWARD 1",
+            "iptables-legacy -F mgy-to-workload",
+            "iptables-legacy -A mgy-to-workload -j ACCEPT",
+            "ip6tables-legacy -F mgy-from-workload",
+            "ipset del mgy4-local " + address + ',' + pod.device(),
+            "ipset add mgy4-local 10.65.1.77,eth0"};
+  }
+  const auto element = " { \"" + pod.device() + "\" . " + address + " }'";
+  return {"nft delete table ip margay",
+          "nft flush table ip6 margay",
+          "nft flush chain ip6 margay raw-prerouting",
+          "nft flush chain ip margay mgy-to-workload",
+          "nft insert rule ip margay mgy-to-workload accept",
+          "nft flush chain ip6 margay mgy-from-workload",
+          "nft 'delete element ip margay mgy4-local" + element,
+          "nft 'delete element ip margay mgy4-to" + element,
+          "nft 'add element ip margay mgy4-local { \"eth0\" . 10.65.1.77 }'"};
+}
+
 std::string kernelState(const Host& host) {
   return (legacyBackend() ? rulesText(host) : withoutOrder(rulesText(host))) +
          host.mustSh(

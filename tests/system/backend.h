@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/system/cluster.h"
 
@@ -27,6 +28,10 @@ namespace margay::system_tests {
 void wipeRules(const Host& host);
 /// Takes all members out of the set of the addresses that local workloads send from (IPv4).
 void flushLocalSet(const Host& host);
+
+/// Shell commands of which each changes or removes one thing of ours among rules and sets; `pod` is
+/// one with an IPv4 address.
+[[nodiscard]] std::vector<std::string> damages(const Pod& pod);
 
 /// Everything an agent could change in a host: rules, sets, routes, permanent neighbours, sysctls;
 /// without what the kernel counts or chooses by itself.
