@@ -101,22 +101,40 @@ back_within() {  # back_within DESCRIPTION LIMIT_MS PROBE...: waits for the prob
   now=$(milliseconds)
   check "$what: back after $((now - start)) ms, at most $limit" test $((now - start)) -le "$limit"
 }
-rules_of() { in01 iptables-legacy-save -t filter | grep -c -- '-A mgy-'; }
+case "$(hosts_ctl calico-01 status)" in
+  *"nftables (tables"*)
+    rules_of() { in01 nft list table ip margay | grep -cE '(accept|drop|return|reject|goto|jump|vmap|set)'; }
+    local_members() { in01 nft list set ip margay mgy4-local | grep -o '192\.168\.' | wc -l; }
+    wipe_rules="nft flush table ip margay"
+    wipe_set="nft flush set ip margay mgy4-local"
+    rules_left() { ip netns exec "$1" nft list ruleset | grep -c margay; }
+    show_rules() { in01 nft list chain ip margay mgy-from-workload; }
+    ;;
+  *)
+    rules_of() { in01 iptables-legacy-save -t filter | grep -c -- '-A mgy-'; }
+    local_members() { in01 ipset list mgy4-local | grep -c '^192\.168\.'; }
+    wipe_rules="iptables-legacy -F"
+    wipe_set="ipset flush mgy4-local"
+    rules_left() { { ip netns exec "$1" iptables-legacy-save; ip netns exec "$1" ipset list -n; } | grep -c mgy; }
+    show_rules() { in01 iptables-legacy-save -t filter | grep -- '-A mgy-from-workload'; }
+    ;;
+esac
 rules_before=$(rules_of)
 have_rules() { [ "$(rules_of)" = "$rules_before" ]; }
 have_route() { in01 ip route show 192.168.0.1 | grep -q cali; }
-local_members() { in01 ipset list mgy4-local | grep -c '^192\.168\.'; }
 have_members() { [ "$(local_members)" = 3 ]; }
 device=$(in01 ip route show 192.168.0.1 | sed -n 's/.* dev \([^ ]*\).*/\1/p')
 
-note "calico-01# iptables -F"
-in01 iptables-legacy -F
+note "calico-01# $wipe_rules"
+# shellcheck disable=SC2086
+in01 $wipe_rules
 back_within "all $rules_before rules" 2000 have_rules
 note "calico-01# ip route delete 192.168.0.1"
 in01 ip route delete 192.168.0.1
 back_within "the route to workload-A by $device" 1000 have_route
-note "calico-01# ipset flush mgy4-local"
-in01 ipset flush mgy4-local
+note "calico-01# $wipe_set"
+# shellcheck disable=SC2086
+in01 $wipe_set
 back_within "the set of local workloads" 2000 have_members
 ping_matrix "${containers[@]}"
 
@@ -130,6 +148,7 @@ check "the agent is ready" in01 curl -sf -o /dev/null http://127.0.0.1:9099/read
 say "What an operator sees on calico-01"
 hosts_ctl calico-01 status | sed 's/^/   /'
 in01 ip route | sed 's/^/   /'
+show_rules | sed 's/^/   /'
 
 say "margay-node --cleanup removes all that it made"
 for host in calico-01 calico-02; do
@@ -137,5 +156,5 @@ for host in calico-01 calico-02; do
   hosts_pids=("${hosts_pids[@]:1}")
   ip netns exec "$host" env DATASTORE_TYPE=file NODENAME="$host" MARGAY_DATA_DIR="$hosts_work/data" MARGAY_RUN_DIR="$hosts_work/run/$host" \
     "$MARGAY_BIN/margay-node" --cleanup 2>>"$hosts_work/$host.log" >/dev/null
-  check "no rule and no set of Margay on $host" test "$(ip netns exec "$host" iptables-legacy-save | grep -c mgy) $(ip netns exec "$host" ipset list -n | grep -c mgy)" = "0 0"
+  check "no rule and no set of Margay on $host" test "$(rules_left "$host")" = 0
 done
