@@ -35,6 +35,7 @@ class SharedString {
       Text::free(text_);
   }
 
+  /// Followed by a zero byte, as kernel interfaces want it, unless it is empty.
   [[nodiscard]] std::string_view view() const {
     return text_ == nullptr ? std::string_view() : text_->view();
   }
@@ -53,16 +54,18 @@ class SharedString {
   friend bool operator==(const SharedString& a, const char* b) { return a.view() == b; }
 
  private:
-  /// The characters follow it.
+  /// The characters and a zero byte follow it.
   struct Text {
     std::atomic<std::uint32_t> uses = 1;
     std::uint32_t size = 0;
 
     static Text* make(std::string_view text) {
-      void* storage = ::operator new(sizeof(Text) + text.size());
+      void* storage = ::operator new(sizeof(Text) + text.size() + 1);
       auto* made = new (storage) Text;
       made->size = static_cast<std::uint32_t>(text.size());
-      std::copy(text.begin(), text.end(), static_cast<char*>(storage) + sizeof(Text));
+      char* const end =
+          std::copy(text.begin(), text.end(), static_cast<char*>(storage) + sizeof(Text));
+      *end = '\0';
       return made;
     }
     static void free(Text* text) {

@@ -53,6 +53,14 @@ TEST(SharedString, KeepsAndComparesItsText) {
   EXPECT_EQ(sizeof a, sizeof(void*));
 }
 
+TEST(SharedString, EndsWithAZeroByteThatViewsDoNotCount) {
+  for (const std::size_t size : {1U, 7U, 8U, 15U, 16U, 100U}) {
+    const SharedString text(std::string(size, 'x'));
+    EXPECT_EQ(text.view().size(), size);
+    EXPECT_EQ(text.view().data()[size], '\0');
+  }
+}
+
 TEST(SharedString, IsCountedOnAnyThread) {
   const SharedString text("shared by threads");
   {
