@@ -280,7 +280,9 @@ int run(int pods, int events) {
   const ScratchDirectory scratch;
   writeCluster(scratch.path() / "data" / "cluster.json", pods);
   scratch.put("rules.yaml", ruleSet());
-  const AgentProcess agent(*where, scratch.path(), {{"FELIX_PROMETHEUSMETRICSENABLED", "true"}});
+  const AgentProcess agent(
+      *where, scratch.path(),
+      {{"FELIX_PROMETHEUSMETRICSENABLED", "true"}, {"FELIX_IPTABLESBACKEND", "Legacy"}});
   if (!agent.waitConverged()) {
     std::cerr << "the agent does not converge\n" << agent.log();
     return 1;
