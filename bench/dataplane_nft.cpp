@@ -53,8 +53,7 @@ ChainName chainName(std::size_t number) {
 TableEdit chains(std::size_t first, std::size_t count) {
   TableEdit edit;
   for (std::size_t i = first; i < first + count; ++i)
-    edit.set[chainName(i)] =
-        std::make_shared<const std::vector<Rule>>(policy(i, kRulesPerChain));
+    edit.set[chainName(i)] = std::make_shared<const std::vector<Rule>>(policy(i, kRulesPerChain));
   return edit;
 }
 /// The look-up from a base chain, so that the kernel has all chains to check.
@@ -258,9 +257,15 @@ BENCHMARK(allRules)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(onePolicyMore)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(podJoins)->Arg(1000)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(addElements, intervals, SetType::HashNet)
-    ->Arg(500000)->Iterations(3)->UseManualTime()->Unit(benchmark::kMillisecond);
+    ->Arg(500000)
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(addElements, ip_port, SetType::HashIpPort)
-    ->Arg(500000)->Iterations(3)->UseManualTime()->Unit(benchmark::kMillisecond);
+    ->Arg(500000)
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace margay::dataplane

@@ -44,8 +44,7 @@ class NftAttributes {
   [[nodiscard]] std::optional<std::uint32_t> nested(int type, int inner) const {
     const auto* found = find(type);
     if (found == nullptr) return std::nullopt;
-    return numberOf(
-        nla_find(static_cast<const nlattr*>(nla_data(found)), nla_len(found), inner));
+    return numberOf(nla_find(static_cast<const nlattr*>(nla_data(found)), nla_len(found), inner));
   }
 
  private:

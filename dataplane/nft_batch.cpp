@@ -110,7 +110,8 @@ NftBatch::UnitId NftBatch::add(NftUnit unit) {
 
 void NftBatch::begin(UnitId unit, std::uint16_t type, std::uint16_t flags, Family family) {
   messages_.push_back({body_.bytes().size(), 0, unit});
-  const bool fills = type == NFT_MSG_NEWTABLE || type == NFT_MSG_NEWSET || type == NFT_MSG_NEWSETELEM;
+  const bool fills =
+      type == NFT_MSG_NEWTABLE || type == NFT_MSG_NEWSET || type == NFT_MSG_NEWSETELEM;
   onlyFills_ = onlyFills_ && fills;
   body_.begin(typeOf(type), flags);
   body_.header(nfgenmsg{nfFamily(family), NFNETLINK_V0, 0});
@@ -178,8 +179,7 @@ void NftBatch::rule(UnitId unit, const ChainName& chain, const NftExpressions& e
   body_.attribute(NFTA_RULE_CHAIN, std::string_view(chain));
   body_.attribute(NFTA_RULE_EXPRESSIONS | NLA_F_NESTED,
                   std::span<const std::uint8_t>(expressions_));
-  body_.attribute(NFTA_RULE_USERDATA,
-                  std::span<const std::uint8_t>(ruleUserdata(comment, digest)));
+  body_.attribute(NFTA_RULE_USERDATA, std::span<const std::uint8_t>(ruleUserdata(comment, digest)));
   end();
 }
 

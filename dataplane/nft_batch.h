@@ -1,15 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
 #include "base/change.h"
+#include "base/result.h"
 #include "dataplane/drivers.h"
 #include "dataplane/model/ipset.h"
 #include "dataplane/model/rule.h"

@@ -33,8 +33,7 @@ Result<std::unique_ptr<NftDriver>> NftDriver::open(Mode mode) {
   }
   auto monitor = NftMonitor::open(socket->port());
   if (!monitor) return Fail(monitor.error());
-  return std::unique_ptr<NftDriver>(
-      new NftDriver(std::move(*socket), std::move(*monitor), mode));
+  return std::unique_ptr<NftDriver>(new NftDriver(std::move(*socket), std::move(*monitor), mode));
 }
 
 NftDriver::NftDriver(NfnetlinkSocket socket, NftMonitor monitor, Mode mode)
@@ -99,8 +98,7 @@ Result<void> NftDriver::send(const std::set<NftBatch::UnitId>& without,
     const int number = errorOf(answer);
     if (number <= 0) return NfnetlinkSocket::More::Wanted;
     const std::uint32_t place = answer.nlmsg_seq - first;
-    const auto owner =
-        place < batch_.owners().size() ? batch_.owners()[place] : NftBatch::kNobody;
+    const auto owner = place < batch_.owners().size() ? batch_.owners()[place] : NftBatch::kNobody;
     if (owner == NftBatch::kNobody) {
       whole = Fail(systemError(number, "nf_tables transaction"));
     } else {
@@ -133,7 +131,8 @@ std::vector<NftDriver::Refusal> NftDriver::flush() {
     if (what.elements > 1) oneByOne_.insert(what.set);
     out.push_back({what, std::move(error)});
   }
-  if (!outcome) out.push_back({{Family::V4, "everything", {}, TableName::Filter, 0}, outcome.error()});
+  if (!outcome)
+    out.push_back({{Family::V4, "everything", {}, TableName::Filter, 0}, outcome.error()});
   batch_.clear();
   if (!out.empty()) forget();
   readEvents();

@@ -89,14 +89,14 @@ class NftDriver {
   std::unique_ptr<Rules> rules_;
   std::unique_ptr<Sets> sets_;
 
-  NftEvents events_;                          // not taken yet
-  std::map<Family, std::uint32_t> foreign_;   // changes of chains and rules by others
-  std::map<Family, Dump> dumps_;              // valid while the generation is the same
-  std::set<Family> tables_;                   // that exist, or are in the batch
-  std::map<SetName, Cached> known_;           // sets in the kernel, with the batch
+  NftEvents events_;                         // not taken yet
+  std::map<Family, std::uint32_t> foreign_;  // changes of chains and rules by others
+  std::map<Family, Dump> dumps_;             // valid while the generation is the same
+  std::set<Family> tables_;                  // that exist, or are in the batch
+  std::map<SetName, Cached> known_;          // sets in the kernel, with the batch
   bool setsKnown_ = false;
-  std::set<SetName> oneByOne_;                // of which a message of elements was refused
-  std::vector<Refusal> lateRefusals_;         // of flushes that a list made
+  std::set<SetName> oneByOne_;         // of which a message of elements was refused
+  std::vector<Refusal> lateRefusals_;  // of flushes that a list made
   std::uint64_t commits_ = 0;
 };
 

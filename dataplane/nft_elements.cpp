@@ -103,8 +103,9 @@ std::optional<Address> endOf(const SetMember& member) {
 }
 
 std::span<const std::uint8_t> payloadOf(const nlattr* data) {
-  const nlattr* value = data == nullptr ? nullptr : nla_find(
-      static_cast<const nlattr*>(nla_data(data)), nla_len(data), NFTA_DATA_VALUE);
+  const nlattr* value = data == nullptr ? nullptr
+                                        : nla_find(static_cast<const nlattr*>(nla_data(data)),
+                                                   nla_len(data), NFTA_DATA_VALUE);
   if (value == nullptr) return {};
   return {static_cast<const std::uint8_t*>(nla_data(value)),
           static_cast<std::size_t>(nla_len(value))};
@@ -158,7 +159,8 @@ const char* nftMemberProblem(const SetSpec& spec, const SetMember& member) {
   if (spec.type == SetType::HashIpPort) return nullptr;
   if (member.device.empty() || member.device.view().size() >= IFNAMSIZ)
     return "an interface's name has 1 to 15 bytes";
-  if (spec.type == SetType::VerdictMap && (member.target.empty() || member.target.view().size() > 28))
+  if (spec.type == SetType::VerdictMap &&
+      (member.target.empty() || member.target.view().size() > 28))
     return "the name of a chain has 1 to 28 bytes";
   return nullptr;
 }

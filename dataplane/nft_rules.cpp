@@ -65,8 +65,8 @@ Result<std::vector<RuleDigest>> NftDriver::Rules::digests(TableId table,
   for (const Rule& rule : rules) {
     const auto expressions = nftExpressions(rule, table.family);
     if (!expressions) {
-      return Fail(withContext(expressions.error(), table.str() + " rule " +
-                                                       ruleText(rule, table.family)));
+      return Fail(
+          withContext(expressions.error(), table.str() + " rule " + ruleText(rule, table.family)));
     }
     out.push_back(digestOf(*expressions, rule.comment));
   }
@@ -84,8 +84,7 @@ Result<std::vector<NftDriver::Rules::Chain>> NftDriver::Rules::encode(TableId ta
   for (Chain& chain : out) {
     for (const Rule& rule : chain.rules) {
       auto expressions = nftExpressions(rule, table.family);
-      if (!expressions)
-        return Fail(withContext(expressions.error(), "chain " + chain.name));
+      if (!expressions) return Fail(withContext(expressions.error(), "chain " + chain.name));
       chain.expressions.push_back(std::move(*expressions));
     }
   }

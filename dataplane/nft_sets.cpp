@@ -94,9 +94,9 @@ std::vector<Result<void>> NftDriver::Sets::apply(const SetName& name,
   const bool single = owner_.oneByOne_.contains(name);
   for (std::size_t begin = 0; begin < changes.size();) {
     if (const char* problem = nftMemberProblem(spec, changes[begin].value)) {
-      results[begin] = Fail(Error{Errc::Invalid, 0,
-                                  "set " + name + ", member " + changes[begin].value.str() + ": " +
-                                      problem});
+      results[begin] =
+          Fail(Error{Errc::Invalid, 0,
+                     "set " + name + ", member " + changes[begin].value.str() + ": " + problem});
       ++begin;
       continue;
     }
@@ -105,8 +105,7 @@ std::vector<Result<void>> NftDriver::Sets::apply(const SetName& name,
     while (!single && end < changes.size() && (changes[end].op == Op::Remove) == remove &&
            nftMemberProblem(spec, changes[end].value) == nullptr)
       ++end;
-    const auto taken = batch.elements(batch.add(unitOf(spec)), spec,
-                                      remove ? Op::Remove : Op::Add,
+    const auto taken = batch.elements(batch.add(unitOf(spec)), spec, remove ? Op::Remove : Op::Add,
                                       changes.subspan(begin, end - begin));
     auto& entries = known->second.entries;
     const auto count = static_cast<std::uint32_t>(taken);

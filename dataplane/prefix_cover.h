@@ -21,8 +21,8 @@ class PrefixCover {
   };
   using Visit = std::function<void(const Prefix&)>;
 
-  /// `member` is new in the set. `forEachHeld` visits what the interval set holds; it is called only
-  /// where a prefix that is no single address comes. O(lengths in use), or O(held) then.
+  /// `member` is new in the set. `forEachHeld` visits what the interval set holds; it is called
+  /// only where a prefix that is no single address comes. O(lengths in use), or O(held) then.
   Change add(const Prefix& member, const std::function<void(const Visit&)>& forEachHeld);
   /// `member` left the set. O(lengths in use + members within it).
   Change remove(const Prefix& member);
@@ -31,8 +31,8 @@ class PrefixCover {
   [[nodiscard]] bool covered(const Prefix& member) const;
   void count(const Prefix& net, int by);
 
-  std::set<Prefix> nets_;    // members that are no single addresses
-  std::set<Prefix> hidden_;  // members that another one covers
+  std::set<Prefix> nets_;                   // members that are no single addresses
+  std::set<Prefix> hidden_;                 // members that another one covers
   std::array<std::size_t, 129> lengths_{};  // of nets_
 };
 

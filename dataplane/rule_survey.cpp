@@ -33,7 +33,8 @@ std::vector<TableName> legacyTablesInUse(Family family) {
                                            : "/proc/thread-self/net/ip6_tables_names");
   std::vector<TableName> out;
   for (std::string name; std::getline(names, name);) {
-    for (const auto table : {TableName::Raw, TableName::Mangle, TableName::Nat, TableName::Filter}) {
+    for (const auto table :
+         {TableName::Raw, TableName::Mangle, TableName::Nat, TableName::Filter}) {
       if (name == tableText(table)) out.push_back(table);
     }
   }
@@ -78,9 +79,9 @@ void surveyChain(const nlmsghdr& message, RuleSurvey::Side& out) {
   }
   const std::string where = familyText(family) + ' ' + std::string(table);
   if (table == kKubeProxy) out.kubernetes = "table " + where;
-  const bool isIptables = family != NFPROTO_INET && std::find(kTablesOfIptables.begin(),
-                                                              kTablesOfIptables.end(),
-                                                              table) != kTablesOfIptables.end();
+  const bool isIptables = family != NFPROTO_INET &&
+                          std::find(kTablesOfIptables.begin(), kTablesOfIptables.end(), table) !=
+                              kTablesOfIptables.end();
   // References to a chain: for a base chain these are its rules, for others nearly so.
   if (isIptables) out.rules += chain.number(NFTA_CHAIN_USE).value_or(0);
   if (isIptables && isHint(name)) out.kubernetes = "chain " + std::string(name);
@@ -93,8 +94,7 @@ Result<void> surveyNft(RuleSurvey::Side& out) {
   auto socket = NfnetlinkSocket::open();
   if (!socket) return Fail(socket.error());
   NftRequest request(*socket, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC);
-  auto dumped =
-      socket->dump(request.view(), [&](const nlmsghdr& part) { surveyChain(part, out); });
+  auto dumped = socket->dump(request.view(), [&](const nlmsghdr& part) { surveyChain(part, out); });
   // A kernel without nf_tables has none of it.
   if (!dumped && dumped.error().code == Errc::Interrupted) return dumped;
   return {};

@@ -18,9 +18,9 @@ struct DroppingChain {
 
 struct RuleSurvey {
   struct Side {
-    std::size_t rules = 0;     ///< of others, in the tables that iptables has
-    std::string kubernetes;    ///< the chain or table by which kubelet or kube-proxy is known
-    bool ours = false;         ///< we have something there
+    std::size_t rules = 0;   ///< of others, in the tables that iptables has
+    std::string kubernetes;  ///< the chain or table by which kubelet or kube-proxy is known
+    bool ours = false;       ///< we have something there
     std::vector<DroppingChain> dropping;
     bool operator==(const Side&) const = default;
   };

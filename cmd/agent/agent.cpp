@@ -144,8 +144,8 @@ Result<std::unique_ptr<Kernel>> openKernel(Kernel::Options options,
                                            BackendChoice& choice) {
   options.backend = choice.backend;
   auto kernel = Kernel::open(options);
-  const bool isAuto = parameters.text("IptablesBackend") == "Auto" &&
-                      parameters.text("NFTablesMode") != "Enabled";
+  const bool isAuto =
+      parameters.text("IptablesBackend") == "Auto" && parameters.text("NFTablesMode") != "Enabled";
   if (kernel || !isAuto) return kernel;
   options.backend = choice.backend == Backend::Nft ? Backend::Legacy : Backend::Nft;
   auto other = Kernel::open(options);

@@ -2,8 +2,8 @@
 
 namespace margay::agent {
 
-BackendChoice chooseBackend(const api::Parameters& parameters,
-                            const dataplane::RuleSurvey& survey, Backend running) {
+BackendChoice chooseBackend(const api::Parameters& parameters, const dataplane::RuleSurvey& survey,
+                            Backend running) {
   if (parameters.text("NFTablesMode") == "Enabled")
     return {Backend::Nft, "NFTablesMode is Enabled"};
   const auto order = parameters.text("IptablesBackend");
@@ -14,7 +14,8 @@ BackendChoice chooseBackend(const api::Parameters& parameters,
   if (!nft.kubernetes.empty())
     return {Backend::Nft, "kubelet or kube-proxy uses nf_tables (" + nft.kubernetes + ")"};
   if (!legacy.kubernetes.empty())
-    return {Backend::Legacy, "kubelet or kube-proxy uses legacy tables (" + legacy.kubernetes + ")"};
+    return {Backend::Legacy,
+            "kubelet or kube-proxy uses legacy tables (" + legacy.kubernetes + ")"};
   const auto counts = "others have " + std::to_string(nft.rules) + " rules in nf_tables and " +
                       std::to_string(legacy.rules) + " in legacy tables";
   if (nft.rules != legacy.rules)

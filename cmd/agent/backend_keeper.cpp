@@ -86,8 +86,8 @@ void BackendKeeper::look(const api::Parameters& parameters) {
     seenOnce_.reset();
     return;
   }
-  const bool order = parameters.text("IptablesBackend") != "Auto" ||
-                     parameters.text("NFTablesMode") == "Enabled";
+  const bool order =
+      parameters.text("IptablesBackend") != "Auto" || parameters.text("NFTablesMode") == "Enabled";
   if (!order && seenOnce_ != choice.backend) {
     seenOnce_ = choice.backend;
     return;
@@ -111,7 +111,8 @@ void BackendKeeper::switchTo(const BackendChoice& choice) {
   choice_ = choice;
   state_ = State::Arriving;
   if (auto registered = registerTables(); !registered)
-    log::warn("changes of rules by others will be found late", {{"error", registered.error().what}});
+    log::warn("changes of rules by others will be found late",
+              {{"error", registered.error().what}});
   rebuild_();
   loop_.poke();
 }

@@ -35,7 +35,8 @@ Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, Backend
       parameters_(settings_, std::move(parameters)),
       metrics_(std::string(kVersion)),
       kernel_(std::move(kernel)),
-      controller_(std::make_unique<controllers::NodeController>(settings.nodeName, std::move(options))),
+      controller_(
+          std::make_unique<controllers::NodeController>(settings.nodeName, std::move(options))),
       loop_(clock_, {},
             {.compute = [this](TimePoint now) { compute(now); },
              .afterPass = [this](const reconcile::PassReport& report) { afterPass(report); }}),
@@ -235,8 +236,8 @@ void Daemon::compute(TimePoint now) {
   loop_.allowRemovals();
   takeLinks();
   const auto started = clock_.now();
-  const auto change =
-      plan_.begin() == PassPlan::Work::Collect ? controller_->collect(now) : controller_->flush(now);
+  const auto change = plan_.begin() == PassPlan::Work::Collect ? controller_->collect(now)
+                                                               : controller_->flush(now);
   plan_.computed(change.moved.empty() ? PassPlan::Moved::No : PassPlan::Moved::Yes);
   take(change);
   metrics_.reconcileDuration("node", clock_.now() - started);
@@ -332,10 +333,10 @@ StatusView Daemon::statusView() const {
   view.nodeName = settings_.nodeName;
   view.notReadyBecause = notReadyBecause();
   const auto& choice = keeper_.choice();
-  view.backend = std::string(choice.backend == Backend::Nft
-                                 ? "nftables (tables ip margay, ip6 margay)"
-                                 : "iptables (legacy tables)") +
-                 ": " + choice.why;
+  view.backend =
+      std::string(choice.backend == Backend::Nft ? "nftables (tables ip margay, ip6 margay)"
+                                                 : "iptables (legacy tables)") +
+      ": " + choice.why;
   view.sources = states_.all();
   for (const auto* table : kernel_->tables()) view.tables.push_back(table->status());
   view.now = clock_.now();

@@ -61,13 +61,14 @@ std::string agoText(TimePoint then, TimePoint now) {
 
 /// What a table counts. Of rule tables, our chains, and our places in chains of the kernel.
 std::string_view unitOf(const std::string& table) {
-  static const std::map<std::string_view, std::string_view> kUnits = {{"ipset", "members"},
-                                                                      {"nft_set", "elements"},
-                                                                      {"nf_tables transaction", "refused parts"},
-                                                                      {"sysctl", "values"},
-                                                                      {"neighbour", "neighbours"},
-                                                                      {"route", "routes"},
-                                                                      {"conntrack", "addresses"}};
+  static const std::map<std::string_view, std::string_view> kUnits = {
+      {"ipset", "members"},
+      {"nft_set", "elements"},
+      {"nf_tables transaction", "refused parts"},
+      {"sysctl", "values"},
+      {"neighbour", "neighbours"},
+      {"route", "routes"},
+      {"conntrack", "addresses"}};
   const auto found = kUnits.find(table);
   return found == kUnits.end() ? "chains" : found->second;
 }

@@ -58,8 +58,8 @@ Result<void> Kernel::openDrivers() {
                                 [this](const Address& address) { purge_->add(address); }));
 }
 
-Result<std::unique_ptr<RuleBackend>> Kernel::openRules(
-    Backend backend, std::function<void(const Address&)> onLeft) {
+Result<std::unique_ptr<RuleBackend>> Kernel::openRules(Backend backend,
+                                                       std::function<void(const Address&)> onLeft) {
   return RuleBackend::open(backend, {options_.families, options_.tables, std::move(onLeft)},
                            jitter_);
 }

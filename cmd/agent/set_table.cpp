@@ -24,8 +24,7 @@ bool isGroup(const SetName& name) {
 
 SetTableAdapter::SetTableAdapter(Backend backend, dataplane::IpsetDriver& driver,
                                  std::function<void(const Address&)> onLeft,
-                                 const reconcile::TableOptions& options,
-                                 reconcile::Jitter& jitter)
+                                 const reconcile::TableOptions& options, reconcile::Jitter& jitter)
     : backend_(backend) {
   reconcile::GroupedDriver<SetName, SetSpec, SetMember> functions;
   functions.list = [&driver]() -> Result<std::map<SetName, reconcile::GroupHeader<SetSpec>>> {

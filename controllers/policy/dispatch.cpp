@@ -92,7 +92,9 @@ const DispatchLayout::Bucket* bucketOf(const DispatchLayout& layout, const Group
 
 Rule dispatchRule(const dataplane::SetName& set, PolicyDirection direction, std::string chain) {
   const End end = isIngress(direction) ? End::Destination : End::Source;
-  return {{dataplane::SetMatch{set, {end, end}, Sense::Is, SetType::HashNetIface}}, GoTo{std::move(chain)}, {}};
+  return {{dataplane::SetMatch{set, {end, end}, Sense::Is, SetType::HashNetIface}},
+          GoTo{std::move(chain)},
+          {}};
 }
 
 Rule sharedRule(const SharedSource& source, PolicyDirection direction) {
@@ -152,8 +154,7 @@ dataplane::SetSpec localSet(Family family) {
   return {setPrefix(family) + "local", SetType::HashNetIface, family};
 }
 
-std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces,
-                                Dispatch dispatch) {
+std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces, Dispatch dispatch) {
   std::map<Prefix, std::size_t> users;
   std::set<Prefix> shared;
   for (const WorkloadInterface& interface : interfaces) {
@@ -225,8 +226,7 @@ DispatchEntries dispatchEntries(const WorkloadInterface& interface, const Dispat
 }
 
 dataplane::SetSpec dispatchMap(PolicyDirection direction, Family family) {
-  return {setPrefix(family) + (isIngress(direction) ? "to" : "from"), SetType::VerdictMap,
-          family};
+  return {setPrefix(family) + (isIngress(direction) ? "to" : "from"), SetType::VerdictMap, family};
 }
 
 DispatchEntries mapEntries(const WorkloadInterface& interface, const std::set<Prefix>& shared) {
@@ -256,8 +256,7 @@ ChainMap mapChains(const DispatchLayout& layout, std::span<const SharedSource> s
                                                   in ? End::Destination : End::Source},
                            {}}};
   for (const SharedSource& source : shared) {
-    if (in ? source.ingress : source.egress)
-      rules.push_back(sharedRule(source, layout.direction));
+    if (in ? source.ingress : source.egress) rules.push_back(sharedRule(source, layout.direction));
   }
   return {{std::string(in ? kToDispatchChain : kFromDispatchChain), share(std::move(rules))}};
 }

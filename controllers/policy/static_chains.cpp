@@ -154,11 +154,12 @@ dataplane::RuleTable rawTable(Family family, const StaticOptions& options,
     rules.push_back(
         {{net(End::Source, "::/128"), protocol(IPPROTO_ICMPV6)}, dataplane::Return{}, {}});
   }
-  rules.push_back(
-      {{dataplane::SetMatch{localSet(family).name, {End::Source, End::Source}, Sense::Is,
-                             dataplane::SetType::HashNetIface}},
-       dataplane::Return{},
-       {}});
+  rules.push_back({{dataplane::SetMatch{localSet(family).name,
+                                        {End::Source, End::Source},
+                                        Sense::Is,
+                                        dataplane::SetType::HashNetIface}},
+                   dataplane::Return{},
+                   {}});
   for (const SharedSource& source : shared) {
     if (source.prefix.family() != family) continue;
     Rule rule{{dataplane::InterfaceMatch{Side::In, source.device}}, dataplane::Return{}, {}};

@@ -41,9 +41,10 @@ struct StaticOptions {
 /// Filter table without dispatch, group and policy chains, which the caller adds (dispatchChains,
 /// GroupChains). Hooks match nothing outside workload interfaces:
 ///   FORWARD: policy of the sender, then of the receiver; what no end has dropped is accepted
-///   behind all other rules by the accept mark (with maps it is not: an accept in a table of our own
-///   is no last word, and without one the packet goes on just so). INPUT: policy of the sender, then `endpointToHost`.
-///   Established flows and, in IPv6, ICMPv6 that a router must hear are accepted before.
+///   behind all other rules by the accept mark (with maps it is not: an accept in a table of our
+///   own is no last word, and without one the packet goes on just so). INPUT: policy of the sender,
+///   then `endpointToHost`. Established flows and, in IPv6, ICMPv6 that a router must hear are
+///   accepted before.
 /// Packets from the host to workloads pass, as with Calico.
 [[nodiscard]] dataplane::RuleTable filterTable(Family family, const StaticOptions& options);
 

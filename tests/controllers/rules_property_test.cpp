@@ -419,10 +419,9 @@ RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBuck
       bytes.back() = i;
       interface.addresses.push_back(Prefix::host(Address::fromBytes(bytes)));
     }
-    const auto entries = maps ? mapEntries(interface, {})
-                              : dispatchEntries(interface, ingress, egress, {});
-    for (const auto& entry : entries.groups)
-      sets[entry.set].push_back(entry.member);
+    const auto entries =
+        maps ? mapEntries(interface, {}) : dispatchEntries(interface, ingress, egress, {});
+    for (const auto& entry : entries.groups) sets[entry.set].push_back(entry.member);
   }
 
   for (int i = 0; i < 40; ++i) {

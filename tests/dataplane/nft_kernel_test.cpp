@@ -17,10 +17,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::mustShell;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 using ::testing::UnorderedElementsAreArray;
-using testing::mustShell;
 
 constexpr TableId kFilter{Family::V4, TableName::Filter};
 
@@ -101,8 +101,8 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
         SetMatch{"mgy4-s-web", {End::Source}, Sense::IsNot}},
        Return{},
        ""},
-      {{SetMatch{"mgy4-p-http", {End::Destination, End::Destination}, Sense::Is,
-                 SetType::HashIpPort}},
+      {{SetMatch{
+           "mgy4-p-http", {End::Destination, End::Destination}, Sense::Is, SetType::HashIpPort}},
        Jump{"mgy-accept"},
        ""},
       {{ProtocolMatch{IPPROTO_ICMP}, IcmpMatch{8, std::nullopt}}, Reject{}, ""},
@@ -111,8 +111,7 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
        LogPacket{"calico-packet: ", 5},
        ""},
   });
-  edit.set["mgy-from-dispatch"] =
-      rulesOf({{{}, LookUpChain{"mgy4-from", End::Source}, ""}});
+  edit.set["mgy-from-dispatch"] = rulesOf({{{}, LookUpChain{"mgy4-from", End::Source}, ""}});
   edit.hooks[{BaseChain::Forward, Position::First}] = {
       {{InterfaceMatch{Side::In, "cali", NameMatch::Prefix}},
        Jump{"mgy-from-dispatch"},
@@ -194,8 +193,9 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
 }
 
 TEST_F(NftKernelTest, RulesOfEveryKindComeBackWithTheDigestThatTheyWereGiven) {
-  for (const auto table : {kFilter, TableId{Family::V6, TableName::Filter},
-                           TableId{Family::V4, TableName::Nat}, TableId{Family::V6, TableName::Raw}}) {
+  for (const auto table :
+       {kFilter, TableId{Family::V6, TableName::Filter}, TableId{Family::V4, TableName::Nat},
+        TableId{Family::V6, TableName::Raw}}) {
     const std::string set = table.family == Family::V4 ? "mgy4-a" : "mgy6-a";
     if (!sets().list()->contains(set)) {
       ASSERT_TRUE(sets().create({set, SetType::HashNet, table.family}));
@@ -205,8 +205,8 @@ TEST_F(NftKernelTest, RulesOfEveryKindComeBackWithTheDigestThatTheyWereGiven) {
     this->set(table, target, {});
     flush();
     const auto result = rc::check("round trip in " + table.str(), [&] {
-      const auto all = *rc::gen::container<std::vector<Rule>>(
-          8, testing::iptablesRule(table, {target}, {set}));
+      const auto all =
+          *rc::gen::container<std::vector<Rule>>(8, testing::iptablesRule(table, {target}, {set}));
       std::vector<Rule> known;
       for (const auto& rule : all) {
         if (rules().digests(table, {&rule, 1})) known.push_back(rule);
@@ -232,11 +232,12 @@ TEST_F(NftKernelTest, RulesOfEveryKindComeBackWithTheDigestThatTheyWereGiven) {
 }
 
 TEST_F(NftKernelTest, MembersOfEverySetComeBack) {
-  const std::vector<SetMember> nets{net("0.0.0.0/1"),  net("128.0.0.0/24"),      net("128.0.1.0/24"),
-                                    net("192.0.2.7"),  net("192.0.2.8"),         net("224.0.0.0/3")};
+  const std::vector<SetMember> nets{net("0.0.0.0/1"), net("128.0.0.0/24"), net("128.0.1.0/24"),
+                                    net("192.0.2.7"), net("192.0.2.8"),    net("224.0.0.0/3")};
   ASSERT_TRUE(sets().create(specOf("mgy4-nets")));
   ASSERT_TRUE(sets().create(specOf("mgy6-nets", SetType::HashNet, Family::V6)));
-  const std::vector<SetMember> nets6{net("::/1"), net("fd00::/8"), net("fe80::1"), net("ffff::/16")};
+  const std::vector<SetMember> nets6{net("::/1"), net("fd00::/8"), net("fe80::1"),
+                                     net("ffff::/16")};
   SetMember port = net("10.0.0.1");
   port.protocol = IPPROTO_TCP;
   port.port = 8080;

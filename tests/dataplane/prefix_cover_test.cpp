@@ -48,7 +48,8 @@ TEST(PrefixCover, AWiderPrefixTakesThePlaceOfWhatItCovers) {
 
 TEST(PrefixCover, WhatWasCoveredComesApartAgain) {
   World world;
-  for (const char* text : {"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "10.9.9.9"}) world.add(net(text));
+  for (const char* text : {"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "10.9.9.9"})
+    world.add(net(text));
   EXPECT_THAT(world.remove(net("10.9.9.9")).removed, IsEmpty());
   const auto change = world.remove(net("10.0.0.0/8"));
   EXPECT_THAT(change.removed, ElementsAre(net("10.0.0.0/8")));

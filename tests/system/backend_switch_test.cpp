@@ -24,8 +24,8 @@ class BackendSwitch : public SystemTest {
   Host& host() { return *host_; }
   Pod& pod(const std::string& name, int n) {
     const auto number = std::to_string(n);
-    return cluster().addPod(*host_, {.name = name,
-                                     .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number}});
+    return cluster().addPod(
+        *host_, {.name = name, .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number}});
   }
   void allowSome() {
     cluster().apply("policy.yaml",
@@ -79,15 +79,19 @@ TEST_F(BackendSwitch, LosesNoAllowedPacketAndLetsNoDeniedOneThrough) {
 
   kubeletUses("iptables-legacy");
   ASSERT_TRUE(eventually(
-      [&] { return backendInStatus().find("legacy") != std::string::npos &&
-                   inNft().find("table ip margay") == std::string::npos; },
+      [&] {
+        return backendInStatus().find("legacy") != std::string::npos &&
+               inNft().find("table ip margay") == std::string::npos;
+      },
       kLook))
       << host().log();
   EXPECT_THAT(inLegacy(), HasSubstr("mgy-from-workload"));
   kubeletUses("iptables-nft");
   ASSERT_TRUE(eventually(
-      [&] { return backendInStatus().find("nftables") != std::string::npos &&
-                   inLegacy().find("mgy") == std::string::npos; },
+      [&] {
+        return backendInStatus().find("nftables") != std::string::npos &&
+               inLegacy().find("mgy") == std::string::npos;
+      },
       kLook))
       << host().log();
   EXPECT_THAT(inNft(), HasSubstr("table ip6 margay"));
