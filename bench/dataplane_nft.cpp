@@ -115,6 +115,7 @@ bool makeMap(NftDriver& driver, benchmark::State& state) {
 
 /// Milliseconds of the kernel for a transaction that is ready made; 0 if it refused it.
 double kernelMs(NftBatch& batch, NfnetlinkSocket& socket) {
+  batch.seal();
   const auto first = socket.sequences(batch.messages());
   const auto datagram = batch.datagram(first, {});
   if (!socket.reserve(datagram.size())) return 0;

@@ -99,6 +99,7 @@ void NftBatch::clear() {
   mark(body_, NFNL_MSG_BATCH_BEGIN);
   onlyFills_ = true;
   messages_.clear();
+  gone_.clear();
   units_.clear();
   nextSet_ = 1;
 }
@@ -160,10 +161,13 @@ void NftBatch::flushChain(UnitId unit, const ChainName& name) {
   end();
 }
 
-void NftBatch::removeChain(UnitId unit, const ChainName& name) {
-  begin(unit, NFT_MSG_DELCHAIN, 0, familyOf(unit));
-  body_.attribute(NFTA_CHAIN_NAME, std::string_view(name));
-  end();
+void NftBatch::seal() {
+  for (const auto& [unit, name] : gone_) {
+    begin(unit, NFT_MSG_DELCHAIN, 0, familyOf(unit));
+    body_.attribute(NFTA_CHAIN_NAME, std::string_view(name));
+    end();
+  }
+  gone_.clear();
 }
 
 void NftBatch::rule(UnitId unit, const ChainName& chain, const NftExpressions& expressions,

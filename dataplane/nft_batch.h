@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/change.h"
@@ -49,7 +50,7 @@ class NftBatch {
 
   NftBatch() { clear(); }
   void clear();
-  [[nodiscard]] bool empty() const { return messages_.empty(); }
+  [[nodiscard]] bool empty() const { return messages_.empty() && gone_.empty(); }
   [[nodiscard]] std::size_t bytes() const { return messages_.empty() ? 0 : messages_.back().end; }
   /// Nothing but new sets and elements: half of it in force does no harm.
   [[nodiscard]] bool onlyFills() const { return onlyFills_; }
@@ -63,7 +64,8 @@ class NftBatch {
   void chain(UnitId unit, TableName table, const ChainName& name);
   void baseChain(UnitId unit, const NftBaseChain& chain);
   void flushChain(UnitId unit, const ChainName& name);
-  void removeChain(UnitId unit, const ChainName& name);
+  /// Comes last, behind what else goes: rules and elements of maps may refer to the chain.
+  void removeChain(UnitId unit, const ChainName& name) { gone_.emplace_back(unit, name); }
   /// Appended to `chain`, with its digest where `nft list` does not show it.
   void rule(UnitId unit, const ChainName& chain, const NftExpressions& expressions,
             std::string_view comment, RuleDigest digest);
@@ -73,7 +75,9 @@ class NftBatch {
   std::size_t elements(UnitId unit, const SetSpec& spec, Op op,
                        std::span<const Change<SetMember>> changes);
 
-  /// With those of begin and end.
+  /// Nothing more is to come.
+  void seal();
+  /// With those of begin and end. After `seal`.
   [[nodiscard]] std::uint32_t messages() const {
     return static_cast<std::uint32_t>(messages_.size()) + 2;
   }
@@ -101,6 +105,7 @@ class NftBatch {
   NetlinkBatch body_;  ///< begins with the mark of a transaction's beginning
   NetlinkBatch out_;
   std::vector<Message> messages_;
+  std::vector<std::pair<UnitId, ChainName>> gone_;  // chains to remove
   std::vector<UnitId> owners_;
   std::vector<NftUnit> units_;
   std::uint32_t nextSet_ = 1;

@@ -112,6 +112,7 @@ Result<void> NftDriver::send(const std::set<NftBatch::UnitId>& without,
 std::vector<NftDriver::Refusal> NftDriver::flush() {
   auto out = std::exchange(lateRefusals_, {});
   if (batch_.empty()) return out;
+  batch_.seal();
   std::set<NftBatch::UnitId> without;
   std::map<NftBatch::UnitId, Error> all;
   Result<void> outcome;

@@ -1,6 +1,7 @@
 #include "cmd/agent/backend_keeper.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/log.h"
 
@@ -80,6 +81,8 @@ void BackendKeeper::look(const api::Parameters& parameters) {
     log::warn("cannot look at the host's packet filters", {{"error", survey.error().what}});
     return;
   }
+  dropping_ = survey->nft.dropping;
+  dropping_.insert(dropping_.end(), survey->legacy.dropping.begin(), survey->legacy.dropping.end());
   auto choice = chooseBackend(parameters, *survey, choice_.backend);
   if (choice.backend == choice_.backend) {
     choice_.why = std::move(choice.why);
@@ -94,6 +97,20 @@ void BackendKeeper::look(const api::Parameters& parameters) {
   }
   seenOnce_.reset();
   switchTo(choice);
+}
+
+std::vector<std::string> BackendKeeper::warnings(std::uint32_t acceptMark) const {
+  std::vector<std::string> out;
+  if (choice_.backend != Backend::Nft) return out;
+  char mark[32];
+  std::snprintf(mark, sizeof mark, "0x%x/0x%x", acceptMark, acceptMark);
+  for (const auto& [table, chain] : dropping_) {
+    out.push_back("chain " + chain + " of table " + table +
+                  " drops what it has no rule for, also packets of workloads that policy allows: "
+                  "accept packets with mark " +
+                  mark + " there, or set its policy to accept");
+  }
+  return out;
 }
 
 void BackendKeeper::switchTo(const BackendChoice& choice) {

@@ -30,6 +30,9 @@ class BackendKeeper {
   void look(const api::Parameters& parameters);
 
   [[nodiscard]] const BackendChoice& choice() const { return choice_; }
+  /// Base chains of others that drop what policy allows, as the host had them at the last look;
+  /// `acceptMark` is what such a packet carries. With legacy tables our own accept stands in them.
+  [[nodiscard]] std::vector<std::string> warnings(std::uint32_t acceptMark) const;
 
  private:
   enum class State : std::uint8_t { Arriving, Sweeping, Swept };
@@ -47,7 +50,8 @@ class BackendKeeper {
   TimePoint lastRepair_{};
   bool repairDue_ = false;
   std::vector<reconcile::Table*> leaving_;
-  std::optional<Backend> seenOnce_;  // what Auto would take, and has not yet
+  std::vector<dataplane::DroppingChain> dropping_;  // at the last look
+  std::optional<Backend> seenOnce_;                 // what Auto would take, and has not yet
 };
 
 }  // namespace margay::agent

@@ -346,6 +346,8 @@ StatusView Daemon::statusView() const {
   view.skippedRoutes = controller_->skippedRoutes();
   view.parameterProblems = parameters_.get().problems();
   view.warnings = settings_.warnings;
+  for (auto& warning : keeper_.warnings(controller_->options().statics.rules.marks.accept))
+    view.warnings.push_back(std::move(warning));
   if (!ruleError_.empty()) view.warnings.push_back("a rule cannot be written: " + ruleError_);
   return view;
 }

@@ -355,5 +355,19 @@ TEST_F(NftKernelTest, AChainOfOthersInOurTableStays) {
   EXPECT_EQ(mustShell("nft list ruleset"), "");
 }
 
+TEST_F(NftKernelTest, AChainAndTheMapThatLeadsToItGoTogether) {
+  ASSERT_TRUE(sets().create(specOf("mgy4-from", SetType::VerdictMap)));
+  set(kFilter, "mgy-go-one", {});
+  set(kFilter, "mgy-from-dispatch", {{{}, LookUpChain{"mgy4-from", End::Source}, ""}});
+  sets().apply("mgy4-from", additions({on("10.0.0.1", "cali1", "mgy-go-one")}));
+  flush();
+  TableEdit edit;
+  edit.remove = {"mgy-from-dispatch", "mgy-go-one"};
+  ASSERT_TRUE(commit(kFilter, edit));
+  ASSERT_TRUE(sets().destroy("mgy4-from"));
+  flush();
+  EXPECT_EQ(mustShell("nft list table ip margay"), "table ip margay {\n}\n");
+}
+
 }  // namespace
 }  // namespace margay::dataplane

@@ -128,5 +128,18 @@ TEST_F(BackendSwitch, FollowsWhoHasRulesOnTheHost) {
   EXPECT_THAT(host().log(), HasSubstr("1 in legacy tables"));
 }
 
+TEST_F(BackendSwitch, AChainOfOthersThatDropsByPolicyIsAWarning) {
+  static_cast<void>(host().mustSh("iptables-nft -P FORWARD DROP"));
+  host().start({{"FELIX_IPTABLESBACKEND", "NFT"}});
+  cluster().converge();
+  EXPECT_TRUE(eventually(
+      [&] {
+        return host().ctl("status").output.find("chain FORWARD of table ip filter drops") !=
+               std::string::npos;
+      },
+      kLook))
+      << host().ctl("status").output;
+}
+
 }  // namespace
 }  // namespace margay::system_tests
