@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <string_view>
 
@@ -145,8 +147,37 @@ Result<void> outcomeOf(const pplx::task<http::http_response>& task, TlsContext& 
   }
 }
 
+/// Calls of a client that the library is still at work on.
+class Calls {
+ public:
+  void began() {
+    const std::lock_guard lock(mutex_);
+    ++running_;
+  }
+  void ended() {
+    const std::lock_guard lock(mutex_);
+    if (--running_ == 0) none_.notify_all();
+  }
+  void waitForNone(milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    none_.wait_for(lock, patience, [this] { return running_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  std::size_t running_ = 0;
+};
+/// A call that was given up ends within a round of the library's threads.
+constexpr milliseconds kEndPatience{2000};
+
 class CpprestClient final : public HttpClient {
  public:
+  /// What the library has begun must not outlive the client: the process may end then.
+  ~CpprestClient() override { calls_->waitForNone(kEndPatience); }
+  CpprestClient(const CpprestClient&) = delete;
+  CpprestClient& operator=(const CpprestClient&) = delete;
+
   CpprestClient(HttpClientOptions options, std::shared_ptr<TlsContext> tls,
                 const http::client::http_client_config& config)
       : options_(std::move(options)), tls_(std::move(tls)), client_(options_.url, config) {}
@@ -183,14 +214,17 @@ class CpprestClient final : public HttpClient {
       if (!call.body.empty()) request.set_body(call.body, call.contentType);
       const streams::streambuf<std::uint8_t> sink(std::make_shared<ExchangeBuffer>(exchange));
       request.set_response_stream(sink.create_ostream());
+      calls_->began();
       client_.request(request, cancel.get_token())
           .then([exchange](const http::http_response& response) {
             exchange->setHead(headOf(response));
             return response.content_ready();
           })
-          .then([exchange, tls = tls_](const pplx::task<http::http_response>& task) {
-            exchange->finish(outcomeOf(task, *tls));
-          });
+          .then(
+              [exchange, tls = tls_, calls = calls_](const pplx::task<http::http_response>& task) {
+                exchange->finish(outcomeOf(task, *tls));
+                calls->ended();
+              });
     } catch (const std::exception& error) {  // what is wrong with the call itself
       return fail(Errc::Invalid, call.path + ": " + error.what());
     }
@@ -200,6 +234,7 @@ class CpprestClient final : public HttpClient {
 
   const HttpClientOptions options_;
   std::shared_ptr<TlsContext> tls_;
+  std::shared_ptr<Calls> calls_ = std::make_shared<Calls>();
   http::client::http_client client_;
 };
 
