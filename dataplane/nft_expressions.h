@@ -31,7 +31,7 @@ struct NftExpressions {
 /// `Errc::Invalid` says what no rule can hold. O(size of the rule).
 [[nodiscard]] Result<NftExpressions> nftExpressions(const Rule& rule, Family family);
 
-/// The name that a rule's look-up and the message that makes the set both use.
+/// The name by which a rule's look-up refers to such a set; its number says which one it is.
 inline constexpr const char* kNftAnonymousSet = "__set%d";
 
 }  // namespace margay::dataplane
