@@ -6,7 +6,7 @@ BackendChoice chooseBackend(const api::Parameters& parameters, const dataplane::
                             Backend running) {
   if (parameters.text("NFTablesMode") == "Enabled")
     return {Backend::Nft, "NFTablesMode is Enabled"};
-  const auto order = parameters.text("IptablesBackend");
+  const auto& order = parameters.text("IptablesBackend");
   if (order == "Legacy") return {Backend::Legacy, "IptablesBackend is Legacy"};
   if (order == "NFT") return {Backend::Nft, "IptablesBackend is NFT"};
   const auto& legacy = survey.legacy;

@@ -5,7 +5,8 @@
 
 #include "api/selector/selector.h"
 
-/// A selector that parses has a canonical form that parses to itself and matches the same labels.
+/// A selector that parses has a canonical form that parses and matches the same labels. As in Calico,
+/// "!(!has(a))" is "!!has(a)" there, which parses as "has(a)": the second form is the last.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using margay::api::Labels;
   using margay::api::Selector;
@@ -13,7 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto selector = Selector::parse({reinterpret_cast<const char*>(data), size});
   if (!selector) return 0;
   const auto again = Selector::parse(selector->canonical());
-  if (!again || again->canonical() != selector->canonical()) std::abort();
+  if (!again) std::abort();
+  const auto last = Selector::parse(again->canonical());
+  if (!last || last->canonical() != again->canonical()) std::abort();
   static const Labels kLabels[] = {Labels(), Labels({{"a", "b"}}),
                                    Labels({{"app", "fe"}, {"a", ""}})};
   for (const auto& labels : kLabels) {
