@@ -5,7 +5,8 @@
 
 #include "api/selector/selector.h"
 
-/// A selector that parses has a canonical form that parses and matches the same labels. As in Calico,
+/// A selector that parses has a canonical form that parses and matches the same labels. As in
+/// Calico,
 /// "!(!has(a))" is "!!has(a)" there, which parses as "has(a)": the second form is the last.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using margay::api::Labels;
