@@ -169,7 +169,7 @@ void Daemon::takeMail() {
   auto batch = mailbox_.take();
   if (batch.firstArrival && (!firstArrival_ || *batch.firstArrival < *firstArrival_))
     firstArrival_ = batch.firstArrival;
-  states_.take(std::move(batch.states));
+  states_.take(batch.states);
   if (!states_.synced()) readiness_.waitFor(states_.missing());
   // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's
   // CIDRs.

@@ -52,6 +52,7 @@ Result<std::vector<HostInterface>> hostInterfaces() {
     interface.addresses.push_back({*address, lengthOf(*mask)});
   }
   std::vector<HostInterface> out;
+  out.reserve(byIndex.size());
   for (auto& [index, interface] : byIndex) out.push_back(std::move(interface));
   std::reverse(out.begin(), out.end());
   return out;

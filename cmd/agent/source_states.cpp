@@ -38,10 +38,10 @@ void logInvalid(const Invalid& before, const Invalid& now) {
 
 }  // namespace
 
-void SourceStates::take(std::map<std::string, api::SourceState> states) {
-  for (auto& [name, state] : states) {
+void SourceStates::take(const std::map<std::string, api::SourceState>& states) {
+  for (const auto& [name, state] : states) {
     logInvalid(states_[name].invalid, state.invalid);
-    states_[name] = std::move(state);
+    states_[name] = state;
   }
 }
 

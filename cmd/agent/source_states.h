@@ -14,7 +14,7 @@ class SourceStates {
  public:
   void add(const std::string& source) { states_[source]; }
   /// Logs each object that cannot be used once when it comes, and once when it is good again.
-  void take(std::map<std::string, api::SourceState> states);
+  void take(const std::map<std::string, api::SourceState>& states);
 
   /// Every source has finished its first list.
   [[nodiscard]] bool synced() const;

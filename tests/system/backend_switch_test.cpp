@@ -54,15 +54,6 @@ class BackendSwitch : public SystemTest {
   Host* host_ = nullptr;
 };
 
-/// One way of a datagram, with its sender and its receiver.
-struct Way {
-  Way(const Pod& from, const Pod& to, Family family, std::uint16_t port, LoadKind kind)
-      : counter(to.ns(), to.address(family), port),
-        load({&from.ns(), from.address(family), 0}, to.address(family), port, kind) {}
-  Counter counter;
-  Load load;
-};
-
 TEST_F(BackendSwitch, LosesNoAllowedPacketAndLetsNoDeniedOneThrough) {
   auto& client = pod("client", 2);
   auto& target = pod("target", 3);

@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/system/cluster.h"
 #include "tests/system/probe.h"
 
 /// Numbered datagrams at a steady rate, each counted where it arrives: what a change loses, or lets
@@ -58,6 +59,15 @@ class Load {
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint32_t> sent_ = 0;
   std::thread thread_;
+};
+
+/// One way of a datagram, with its sender and its receiver.
+struct Way {
+  Way(const Pod& from, const Pod& to, Family family, std::uint16_t port, LoadKind kind)
+      : counter(to.ns(), to.address(family), port),
+        load({&from.ns(), from.address(family), 0}, to.address(family), port, kind) {}
+  Counter counter;
+  Load load;
 };
 
 }  // namespace margay::system_tests
