@@ -88,6 +88,10 @@ struct Series {
   std::vector<double> rename;  ///< ms
 };
 
+/// Between two looks at the kernel: without a pause they would take the agent's processor and
+/// locks.
+constexpr auto kLookPause = std::chrono::microseconds(200);
+
 /// Runs `event` and waits until `there`, by both clocks.
 bool observe(Series& series, const std::function<void()>& event,
              const std::function<bool()>& there) {
@@ -96,6 +100,7 @@ bool observe(Series& series, const std::function<void()>& event,
   event();
   while (!there()) {
     if (secondsSince(begin) > 10) return false;
+    std::this_thread::sleep_for(kLookPause);
   }
   const auto seen = secondsSince(begin);
   const auto after = waitFor(before);

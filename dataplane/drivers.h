@@ -70,6 +70,7 @@ struct NetworkEvents {
   bool addresses = false;
   bool routes = false;
   bool neighbours = false;
+  bool sysctls = false;  ///< of forwarding, reverse path filters, proxy ARP and NDP; of no others
   bool overflow = false;
   bool operator==(const NetworkEvents&) const = default;
 };

@@ -61,8 +61,11 @@ Result<std::map<SetName, SetHeader>> KernelIpsetDriver::headersOfAll() {
   request_.end();
   std::map<SetName, SetHeader> out;
   const auto dumped = socket_.dump(request_.view(), [&](const nlmsghdr& part) {
-    if (!listedName(part).starts_with(kSetPrefix)) return;
-    if (auto found = listedHeader(part)) out.insert_or_assign(found->spec.name, std::move(*found));
+    if (!listedName(part).starts_with(kSetPrefix)) {
+      others_ = true;
+    } else if (auto found = listedHeader(part)) {
+      out.insert_or_assign(found->spec.name, std::move(*found));
+    }
   });
   if (!dumped) return Fail(translated(dumped.error(), "list ipsets"));
   return out;
@@ -85,11 +88,12 @@ Result<SetHeader> KernelIpsetDriver::header(const SetName& name) {
 }
 
 Result<std::map<SetName, SetHeader>> KernelIpsetDriver::list() {
+  // One dump of headers takes the fewest system calls, but makes the kernel count the elements of
+  // others too: with others around, names first.
+  if (!others_) return headersOfAll();
   const auto present = names();
   if (!present) return Fail(present.error());
-  if (present->ours.empty()) return std::map<SetName, SetHeader>{};
-  // One dump takes half the system calls, but makes the kernel count the elements of others too.
-  if (!present->others) return headersOfAll();
+  others_ = present->others;
   std::map<SetName, SetHeader> out;
   for (const auto& name : present->ours) {
     auto found = header(name);

@@ -68,6 +68,7 @@ class KernelIpsetDriver final : public IpsetDriver {
   IpsetMessages request_;
   IpsetBatch batch_;
   IpsetLibrary library_;
+  bool others_ = false;  // sets of others were there at the last list
 };
 
 }  // namespace margay::dataplane

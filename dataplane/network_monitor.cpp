@@ -77,6 +77,9 @@ void classify(const std::array<std::uint8_t, kHeadSize>& message, std::size_t si
     case RTM_DELNEIGH:
       events.neighbours = true;
       return;
+    case RTM_NEWNETCONF:
+      events.sysctls = true;
+      return;
     default:
       return;
   }
@@ -174,9 +177,9 @@ Result<std::unique_ptr<NetworkMonitor>> makeNetworkMonitor() {
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   }
   setFilter(fd);  // only saves work: `classify` holds without it
-  const int error = nl_socket_add_memberships(socket.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
-                                              RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                                              RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH, 0);
+  const int error = nl_socket_add_memberships(
+      socket.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+      RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, 0);
   if (error != 0) return fail(Errc::Unsupported, std::string(kContext) + ": " + nl_geterror(error));
   return std::make_unique<KernelNetworkMonitor>(std::move(socket));
 }

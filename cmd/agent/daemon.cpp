@@ -45,7 +45,8 @@ Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, Backend
       reporter_(metrics_),
       readiness_(obstacle(settings)),
       routeNotices_(kernel_->routes(), loop_.timers(), [this] { loop_.poke(); }),
-      neighbourNotices_(kernel_->neighbours(), loop_.timers(), [this] { loop_.poke(); }) {
+      neighbourNotices_(kernel_->neighbours(), loop_.timers(), [this] { loop_.poke(); }),
+      sysctlNotices_(kernel_->sysctls().table(), loop_.timers(), [this] { loop_.poke(); }) {
   sources_.push_back(makeSource(mailbox_));
   for (const auto& source : sources_) states_.add(source->name());
   if (auto begun = keeper_.begin(); !begun)
@@ -214,6 +215,7 @@ void Daemon::takeNetworkEvents() {
   if (events.links || events.addresses || events.overflow) linksDirty_ = true;
   if (events.routes || events.overflow) routeNotices_.noticed(clock_.now());
   if (events.neighbours || events.overflow) neighbourNotices_.noticed(clock_.now());
+  if (events.sysctls || events.overflow) sysctlNotices_.noticed(clock_.now());
   loop_.poke();
 }
 

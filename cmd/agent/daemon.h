@@ -110,6 +110,7 @@ class Daemon {
   Readiness readiness_;
   reconcile::RelistOnNotice routeNotices_;
   reconcile::RelistOnNotice neighbourNotices_;
+  reconcile::RelistOnNotice sysctlNotices_;
   mutable reconcile::Liveness liveness_;
   std::string ruleError_;
   bool linksDirty_ = true;

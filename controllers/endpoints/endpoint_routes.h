@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/address.h"
-#include "controllers/endpoints/workload_interfaces.h"
+#include "controllers/endpoints/workload_interface.h"
 #include "dataplane/model/network.h"
 
 /// What a workload's interface needs of the host's network stack. Pure; any thread.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "controllers/node/difference.h"
+
 namespace margay::controllers {
 namespace {
 
@@ -43,6 +45,7 @@ NodeController::NodeController(std::string nodeName, NodeOptions options)
       engine_({nodeName_, options_.statics.interfacePrefixes.at(0)}) {
   for (const auto family : options_.families)
     families_.emplace_back(family, options_.statics.rules);
+  interfaces_.setPrefixes(options_.statics.interfacePrefixes);
 }
 
 void NodeController::update(const api::Update& update) {
@@ -56,7 +59,8 @@ void NodeController::update(const api::Update& update) {
     case api::Kind::IPPool:
       pools_.erase(update.key.name);
       if (const auto pool = held<api::IPPool>(update)) pools_.emplace(update.key.name, *pool);
-      natDirty_ = interfacesDirty_ = true;
+      interfaces_.setPools(valuesOf(pools_));
+      natDirty_ = true;
       break;
     case api::Kind::Node: {
       const auto node = held<api::Node>(update);
@@ -113,8 +117,9 @@ void NodeController::setLinks(dataplane::LinkMap links,
     routesDirty_ = true;
   }
   if (links == links_) return;
+  const auto note = [this](const auto& name) { linksChanged_.insert(name); };
+  difference(links_, links, note, [&](const auto& name, const auto&) { note(name); });
   links_ = std::move(links);
-  linksDirty_ = true;
   ++revision_;
 }
 
@@ -128,9 +133,9 @@ void NodeController::setOptions(NodeOptions options) {
       for (const auto& [hash, group] : direction) state.chains.add(group);
     }
   }
+  interfaces_.setPrefixes(options_.statics.interfacePrefixes);
   started_ = false;
-  layoutDirty_ = interfacesDirty_ = interfaceOptionsDirty_ = tablesDirty_ = natDirty_ =
-      routesDirty_ = true;
+  layoutDirty_ = interfaceOptionsDirty_ = tablesDirty_ = natDirty_ = routesDirty_ = true;
 }
 
 DesiredChange NodeController::flush(TimePoint now) {
@@ -152,11 +157,8 @@ DesiredChange NodeController::apply(const PolicyDelta& delta) {
   }
   applySets(delta, out);
   applyGroups(delta, out);
-  for (const auto& key : delta.endpointsRemoved) interfacesDirty_ |= local_.erase(key) > 0;
-  for (const auto& endpoint : delta.endpointsChanged) {
-    local_.insert_or_assign(keyOf(*endpoint->endpoint), endpoint);
-    interfacesDirty_ = true;
-  }
+  for (const auto& key : delta.endpointsRemoved) interfaces_.remove(key);
+  for (const auto& endpoint : delta.endpointsChanged) interfaces_.set(endpoint);
   applyInterfaces(out);
   applyNat(out);
   applyTables(out);
@@ -224,118 +226,34 @@ void NodeController::applyGroups(const PolicyDelta& delta, DesiredChange& out) {
 }
 
 void NodeController::applyInterfaces(DesiredChange& out) {
-  if (!interfacesDirty_ && !layoutDirty_ && !linksDirty_) return;
-  std::vector<std::shared_ptr<const LocalEndpoint>> endpoints;
-  for (const auto& [key, endpoint] : local_) endpoints.push_back(endpoint);
-  interfaces_ = workloadInterfaces(endpoints, options_.statics.interfacePrefixes, valuesOf(pools_));
-  auto shared = sharedPrefixes(interfaces_.interfaces, options_.statics.dispatch);
-  const bool entriesStale = layoutDirty_ || shared != shared_;
-  shared_ = std::move(shared);
-  const auto interfaces = withoutMovedAddresses(out);
-  for (auto& state : families_) {
-    auto sources = sharedSources(interfaces_.interfaces, shared_, state.family);
-    tablesDirty_ |= sources != state.sharedSources;
-    state.sharedSources = std::move(sources);
-  }
-
-  std::set<dataplane::IfName> present;
-  for (const auto& interface : interfaces_.interfaces) present.insert(interface.device);
-  for (auto entry = programmed_.begin(); entry != programmed_.end();) {
-    if (present.contains(entry->first)) {
-      ++entry;
-      continue;
+  InterfacesTouched touched;
+  touched.interfaces = interfaces_.takeChanges();
+  touched.links = std::exchange(linksChanged_, {});
+  touched.allEntries = std::exchange(layoutDirty_, false);
+  touched.allTables = std::exchange(interfaceOptionsDirty_, false);
+  if (!touched.interfaces.empty() || touched.allEntries) {
+    const auto& all = interfaces_.interfaces();
+    auto shared = sharedPrefixes(all, options_.statics.dispatch);
+    touched.allEntries |= shared != shared_;
+    shared_ = std::move(shared);
+    for (auto& state : families_) {
+      auto sources = sharedSources(all, shared_, state.family);
+      tablesDirty_ |= sources != state.sharedSources;
+      state.sharedSources = std::move(sources);
     }
-    const auto& gone = entry->second;
-    for (const auto& held : gone.entries) out.members[held.set].removed.push_back(held.member);
-    for (const auto& [key, route] : gone.tables.routes) out.routesRemoved.push_back(key);
-    for (const auto& [key, neighbour] : gone.tables.neighbours)
-      out.neighboursRemoved.push_back(key);
-    for (const auto& [path, value] : gone.tables.sysctls) out.sysctlsRemoved.push_back(path);
-    entry = programmed_.erase(entry);
   }
-  for (const auto& interface : interfaces) program(interface, entriesStale, out);
-  interfaceOptionsDirty_ = false;
-  layoutDirty_ = linksDirty_ = false;
-  interfacesDirty_ = !out.moved.empty();
+  programmed_.apply(interfaces_, touched, interfaceContext(), out);
 }
 
-/// An address that moves to another interface leaves the old one first: then its flows can be
-/// deleted before the new one has it. The next flush gives it to the new interface.
-std::vector<WorkloadInterface> NodeController::withoutMovedAddresses(DesiredChange& out) {
-  std::map<Prefix, dataplane::IfName> holders;
-  for (const auto& [device, programmed] : programmed_) {
-    for (const auto& address : programmed.interface.addresses) holders.emplace(address, device);
-  }
-  auto interfaces = interfaces_.interfaces;
-  out.arrived = std::exchange(moved_, {});
-  for (auto& interface : interfaces) {
-    std::erase_if(interface.addresses, [&](const Prefix& address) {
-      const auto holder = holders.find(address);
-      if (holder == holders.end() || holder->second == interface.device) return false;
-      moved_.push_back(address.address);
-      return true;
-    });
-  }
-  out.moved = moved_;
-  return interfaces;
-}
-
-namespace {
-
-/// Adds what `after` has and `before` has not (or has otherwise), removes what only `before` has.
-template <class Map, class Removed, class Set>
-void difference(const Map& before, const Map& after, Removed&& removed, Set&& set) {
-  for (const auto& [key, value] : before) {
-    if (!after.contains(key)) removed(key);
-  }
-  for (const auto& [key, value] : after) {
-    const auto old = before.find(key);
-    if (old == before.end() || old->second != value) set(key, value);
-  }
-}
-
-}  // namespace
-
-void NodeController::program(const WorkloadInterface& interface, bool entriesStale,
-                             DesiredChange& out) {
-  auto& now = programmed_[interface.device];
-  const bool changed = now.interface != interface;
-  if (changed || entriesStale) {
-    auto entries = useMaps() ? mapEntries(interface, shared_)
-                             : dispatchEntries(interface, ingress_, egress_, shared_);
-    std::vector<SetEntry> wanted = std::move(entries.groups);
-    wanted.insert(wanted.end(), entries.local.begin(), entries.local.end());
-    std::erase_if(wanted, [&](const SetEntry& entry) {
-      return std::find(options_.families.begin(), options_.families.end(),
-                       entry.member.net.family()) == options_.families.end();
-    });
-    std::sort(wanted.begin(), wanted.end());
-    std::vector<SetEntry> left;
-    std::vector<SetEntry> came;
-    std::set_difference(now.entries.begin(), now.entries.end(), wanted.begin(), wanted.end(),
-                        std::back_inserter(left));
-    std::set_difference(wanted.begin(), wanted.end(), now.entries.begin(), now.entries.end(),
-                        std::back_inserter(came));
-    for (const auto& held : left) out.members[held.set].removed.push_back(held.member);
-    for (const auto& held : came) out.members[held.set].added.push_back(held.member);
-    now.entries = std::move(wanted);
-    now.interface = interface;
-  }
-  if (!changed && !linksDirty_ && !interfaceOptionsDirty_) return;
-  auto tables = endpointTables({&interface, 1}, links_, options_.endpoints);
-  if (!options_.routeWorkloads) tables.routes.clear();
-  difference(
-      now.tables.routes, tables.routes, [&](const auto& key) { out.routesRemoved.push_back(key); },
-      [&](const auto&, const auto& route) { out.routes.push_back(route); });
-  difference(
-      now.tables.neighbours, tables.neighbours,
-      [&](const auto& key) { out.neighboursRemoved.push_back(key); },
-      [&](const auto&, const auto& neighbour) { out.neighbours.push_back(neighbour); });
-  difference(
-      now.tables.sysctls, tables.sysctls,
-      [&](const auto& path) { out.sysctlsRemoved.push_back(path); },
-      [&](const auto& path, const auto& value) { out.sysctls[path] = value; });
-  now.tables = std::move(tables);
+InterfaceContext NodeController::interfaceContext() const {
+  return {ingress_,
+          egress_,
+          shared_,
+          options_.statics.dispatch,
+          links_,
+          options_.endpoints,
+          options_.families,
+          options_.routeWorkloads};
 }
 
 void NodeController::applyNat(DesiredChange& out) {

@@ -11,10 +11,11 @@
 #include "api/model/object.h"
 #include "base/clock.h"
 #include "controllers/endpoints/endpoint_routes.h"
-#include "controllers/endpoints/workload_interfaces.h"
+#include "controllers/endpoints/interface_table.h"
 #include "controllers/nat/masquerade.h"
 #include "controllers/node/desired_change.h"
 #include "controllers/node/notices.h"
+#include "controllers/node/programmed_interfaces.h"
 #include "controllers/policy/dispatch.h"
 #include "controllers/policy/engine.h"
 #include "controllers/policy/evaluator.h"
@@ -61,28 +62,21 @@ class NodeController {
   /// The newest values of all objects, for the plain evaluator. O(objects).
   [[nodiscard]] Objects objects() const;
   /// Endpoints that cannot be programmed as they are, and routes that cannot be made.
-  [[nodiscard]] const std::vector<EndpointProblem>& problems() const {
-    return interfaces_.problems;
-  }
+  [[nodiscard]] std::vector<EndpointProblem> problems() const { return interfaces_.problems(); }
   [[nodiscard]] std::vector<SkippedRoute> skippedRoutes() const;
   /// As of the last flush; see `controllers::notices` for the cost.
   [[nodiscard]] std::vector<Notice> notices() const {
-    return controllers::notices(others_, interfaces_.interfaces, links_);
+    return controllers::notices(others_, interfaces_.interfaces(), links_);
   }
   /// Another number whenever `notices` may say something else.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
   /// Any thread: it never changes.
   [[nodiscard]] const std::string& nodeName() const { return nodeName_; }
   [[nodiscard]] const std::vector<WorkloadInterface>& interfaces() const {
-    return interfaces_.interfaces;
+    return interfaces_.interfaces();
   }
 
  private:
-  struct Programmed {
-    WorkloadInterface interface;
-    std::vector<SetEntry> entries;
-    EndpointTables tables;
-  };
   struct FamilyState {
     explicit FamilyState(Family which, const RuleOptions& rules)
         : family(which), chains(which, rules) {}
@@ -100,8 +94,7 @@ class NodeController {
   void applySets(const PolicyDelta& delta, DesiredChange& out);
   void applyGroups(const PolicyDelta& delta, DesiredChange& out);
   void applyInterfaces(DesiredChange& out);
-  std::vector<WorkloadInterface> withoutMovedAddresses(DesiredChange& out);
-  void program(const WorkloadInterface& interface, bool entriesStale, DesiredChange& out);
+  [[nodiscard]] InterfaceContext interfaceContext() const;
   void applyNat(DesiredChange& out);
   void applyTables(DesiredChange& out);
   void applyNodeRoutes(DesiredChange& out);
@@ -112,7 +105,6 @@ class NodeController {
   std::vector<FamilyState> families_;
 
   Objects others_;  // all objects but endpoints, of which the engine has so many
-  std::map<api::ObjectKey, std::shared_ptr<const LocalEndpoint>> local_;
   std::map<std::string, api::IPPool> pools_;
   std::map<std::string, api::Node> nodes_;
   std::map<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>>
@@ -123,20 +115,17 @@ class NodeController {
   std::map<std::string, GroupPtr> groups_[2];  // by direction, then hash
   DispatchLayout ingress_{api::PolicyDirection::Ingress, {}};
   DispatchLayout egress_{api::PolicyDirection::Egress, {}};
-  WorkloadInterfaces interfaces_;
+  InterfaceTable interfaces_;
   std::set<Prefix> shared_;
-  std::map<dataplane::IfName, Programmed> programmed_;
+  ProgrammedInterfaces programmed_;
   dataplane::RouteMap nodeRoutes_;
   std::vector<SkippedRoute> skipped_;
 
-  std::vector<Address> moved_;  // left one interface, not yet given to the next
-
+  std::set<dataplane::IfName> linksChanged_;
   std::uint64_t revision_ = 0;
   bool started_ = false;
   bool layoutDirty_ = true;
-  bool interfacesDirty_ = true;
   bool interfaceOptionsDirty_ = false;
-  bool linksDirty_ = true;
   bool tablesDirty_ = true;
   bool natDirty_ = true;
   bool routesDirty_ = true;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "controllers/endpoints/workload_interfaces.h"
+#include "controllers/endpoints/workload_interface.h"
 #include "controllers/policy/evaluator.h"
 #include "dataplane/model/network.h"
 

@@ -157,6 +157,10 @@ dataplane::SetSpec localSet(Family family) {
 std::set<Prefix> sharedPrefixes(std::span<const WorkloadInterface> interfaces, Dispatch dispatch) {
   std::map<Prefix, std::size_t> users;
   std::set<Prefix> shared;
+  const auto sendsOwnOnly = [](const WorkloadInterface& interface) {
+    return interface.endpoint->endpoint->details().allowedSources.empty();
+  };
+  if (std::all_of(interfaces.begin(), interfaces.end(), sendsOwnOnly)) return shared;
   for (const WorkloadInterface& interface : interfaces) {
     std::set<Prefix> own;
     for (const Prefix& prefix : interface.endpoint->endpoint->details().allowedSources)

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "controllers/endpoints/workload_interfaces.h"
+#include "controllers/endpoints/workload_interface.h"
 #include "controllers/policy/model.h"
 #include "controllers/policy/rules.h"
 #include "dataplane/model/ipset.h"

@@ -2,8 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "controllers/endpoints/endpoint_routes.h"
-#include "controllers/endpoints/workload_interfaces.h"
+#include "controllers/endpoints/interface_table.h"
 #include "tests/controllers/builders.h"
+#include "tests/controllers/plain_interfaces.h"
 
 namespace margay::controllers {
 namespace {
@@ -23,11 +24,16 @@ std::shared_ptr<LocalEndpoint> endpoint(const std::string& name, const std::stri
   local->interfaceName = device;
   return local;
 }
-WorkloadInterfaces interfaces(const std::vector<std::shared_ptr<const LocalEndpoint>>& endpoints,
-                              const std::vector<api::IPPool>& pools = {}) {
-  return workloadInterfaces(endpoints, kPrefixes, pools);
+PlainInterfaces interfaces(const std::vector<std::shared_ptr<const LocalEndpoint>>& endpoints,
+                           const std::vector<api::IPPool>& pools = {}) {
+  InterfaceTable table;
+  table.setPrefixes(kPrefixes);
+  table.setPools(pools);
+  for (const auto& endpoint : endpoints) table.set(endpoint);
+  static_cast<void>(table.takeChanges());
+  return {table.interfaces(), table.problems()};
 }
-std::vector<std::string> reasons(const WorkloadInterfaces& all) {
+std::vector<std::string> reasons(const PlainInterfaces& all) {
   std::vector<std::string> out;
   for (const auto& problem : all.problems) {
     out.push_back((problem.severity == EndpointProblem::Severity::Error ? "error " : "warning ") +

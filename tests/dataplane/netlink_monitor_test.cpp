@@ -69,6 +69,15 @@ TEST_F(NetworkMonitors, AreSilentAboutForeignRoutesButForReplacingOnes) {
   EXPECT_TRUE(eventsOf("ip route replace 10.2.0.0/24 dev br0 proto static").routes);
 }
 
+TEST_F(NetworkMonitors, ReportSettingsOfForwardingAndProxies) {
+  EXPECT_TRUE(eventsOf("sysctl -qw net.ipv4.ip_forward=1").sysctls);
+  for (const char* setting :
+       {"ipv4.conf.d0.forwarding=0", "ipv4.conf.d0.proxy_arp=1", "ipv4.conf.d0.rp_filter=2",
+        "ipv6.conf.d0.forwarding=1", "ipv6.conf.d0.proxy_ndp=1"})
+    EXPECT_TRUE(eventsOf(std::string("sysctl -qw net.") + setting).sysctls) << setting;
+  EXPECT_FALSE(eventsOf("ip route add 10.1.0.0/24 dev d0 proto 109").sysctls);
+}
+
 TEST_F(NetworkMonitors, ReportRoutesThatTheKernelDropsInSilence) {
   mustShell("ip addr add 10.0.0.1/24 dev d0; ip addr add 10.0.1.1/24 dev d0");
   mustShell("ip route add 10.2.0.0/24 dev d0 src 10.0.1.1 proto 109");

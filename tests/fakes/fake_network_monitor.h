@@ -25,6 +25,7 @@ class FakeNetworkMonitor final : public dataplane::NetworkMonitor {
     pending_.addresses |= events.addresses;
     pending_.routes |= events.routes;
     pending_.neighbours |= events.neighbours;
+    pending_.sysctls |= events.sysctls;
     pending_.overflow |= events.overflow;
     MGY_CHECK(::eventfd_write(fd_, 1) == 0);
   }
