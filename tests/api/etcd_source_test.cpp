@@ -264,10 +264,11 @@ TEST(EtcdSource, FollowsThroughACompactionWhileItWatches) {
   etcd.source.start();
   ASSERT_TRUE(etcd.reader.untilSynced());
   for (int i = 0; i < 5; ++i) {
-    etcd.write(profile("p" + std::to_string(i)));
+    const auto name = "p" + std::to_string(i);
+    etcd.write(profile(name));
+    ASSERT_TRUE(etcd.reader.untilHas("Profile " + name));
     compact(server->url(), *etcd.writer->currentRevision({}));
   }
-  EXPECT_TRUE(etcd.reader.untilHas("Profile p4"));
   EXPECT_EQ(etcd.reader.size(), 5U);
   EXPECT_EQ(etcd.reader.state().resyncs, 1U);
 }
