@@ -1,5 +1,5 @@
 # The demonstration of calicoctl 0.5.2 with what the hosts of that time shared: an etcd, and nothing else.
-source scripts/lib/ping-matrix.sh
+source scripts/lib/calico-2015.sh
 command -v etcd >/dev/null || { echo "etcd is missing: run scripts/packages test" >&2; exit 1; }
 
 say "Three hosts: calico-01 (172.17.8.101), calico-02 (172.17.8.102), and etcd-01 (172.17.8.100) with Debian's etcd"
@@ -23,13 +23,6 @@ for host in calico-01 calico-02; do
 done
 for host in calico-01 calico-02; do hosts_wait_ready "$host"; done
 
-run() {  # run HOST COMMAND...: shows the command as typed, then runs it
-  local host=$1
-  shift
-  printf '   %s# margayctl %s\n' "$host" "$*"
-  hosts_ctl "$host" "$@" | sed 's/^/      /'
-}
-
 say "What the nodes have published: themselves, with the addresses that they found, and what a new cluster needs"
 published() { [ "$(hosts_ctl calico-01 get nodes -o name | wc -l)" = 2 ]; }
 for ((i = 0; i < 100; i++)); do published && break; sleep 0.1; done
@@ -37,49 +30,9 @@ run calico-01 get nodes -o wide
 run calico-02 get ippools -o wide
 run calico-01 get clusterinformation -o yaml
 
-say "Containers without a network, and their addresses"
-for name in A B C D E; do hosts_namespace "workload-$name"; done
-run calico-01 container add workload-A 192.168.0.1
-run calico-01 container add workload-B 192.168.0.2
-run calico-01 container add workload-C 192.168.0.3
-run calico-02 container add workload-D 192.168.0.4
-run calico-02 container add workload-E 192.168.0.5
+make_containers
 run calico-01 get workloadendpoints
-
-containers=(workload-A=192.168.0.1 workload-B=192.168.0.2 workload-C=192.168.0.3 workload-D=192.168.0.4 workload-E=192.168.0.5)
-settle() {
-  hosts_ctl calico-01 wait --timeout 10s
-  hosts_ctl calico-02 wait --timeout 10s
-}
-
-say "No profile yet: nobody may talk with anybody"
-settle
-expected() { echo no; }
-ping_matrix "${containers[@]}"
-
-say "Profiles"
-run calico-01 profile add PROF_A_C_E
-run calico-02 profile add PROF_B
-run calico-01 profile add PROF_D
-append() {  # append HOST CONTAINER PROFILE
-  printf '   %s# margayctl endpoint $(margayctl container %s endpoint-id show) profile append %s\n' "$1" "$2" "$3"
-  hosts_ctl "$1" endpoint "$(hosts_ctl "$1" container "$2" endpoint-id show)" profile append "$3" | sed 's/^/      /'
-}
-append calico-01 workload-A PROF_A_C_E
-append calico-01 workload-B PROF_B
-append calico-01 workload-C PROF_A_C_E
-append calico-02 workload-D PROF_D
-append calico-02 workload-E PROF_A_C_E
-
-say "Members of a profile reach each other, on both hosts, and nobody else"
-settle
-expected() {
-  case "$1 $2" in
-    workload-[ACE]\ workload-[ACE]) echo yes ;;
-    *) [ "$1" = "$2" ] && echo yes || echo no ;;
-  esac
-}
-ping_matrix "${containers[@]}"
+give_profiles
 
 connected() { ip netns exec "$1" curl -s http://127.0.0.1:9091/metrics | grep -c "^margay_datastore_connected{source=\"etcd\"} $2"; }
 becomes() {  # becomes HOST VALUE: within 15 s
@@ -104,12 +57,7 @@ check "calico-01 has found it" becomes calico-01 1
 check "calico-02 has found it" becomes calico-02 1
 append calico-01 workload-B PROF_A_C_E
 settle
-expected() {
-  case "$1 $2" in
-    workload-[ABCE]\ workload-[ABCE]) echo yes ;;
-    *) [ "$1" = "$2" ] && echo yes || echo no ;;
-  esac
-}
+friends=ABCE
 ping_matrix "${containers[@]}"
 
 say "What etcd holds, under the keys of Calico"

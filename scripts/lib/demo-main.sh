@@ -1,5 +1,5 @@
-# The demonstration of calicoctl 0.5.2, word for word, with margayctl in calicoctl's place.
-source scripts/lib/ping-matrix.sh
+# The demonstration of calicoctl 0.5.2 on the file datastore; then repair, metrics and cleanup.
+source scripts/lib/calico-2015.sh
 
 say "Two hosts: calico-01 (172.17.8.101) and calico-02 (172.17.8.102), network namespaces on one bridge"
 hosts_begin margay-lan
@@ -25,55 +25,8 @@ hosts_agent calico-02 FELIX_PROMETHEUSMETRICSENABLED=true FELIX_HEALTHENABLED=tr
 hosts_wait_ready calico-01
 hosts_wait_ready calico-02
 
-run() {  # run HOST COMMAND...: shows the command as typed, then runs it
-  local host=$1
-  shift
-  printf '   %s# margayctl %s\n' "$host" "$*"
-  hosts_ctl "$host" "$@" | sed 's/^/      /'
-}
-
-say "Containers without a network, and their addresses"
-for name in A B C D E; do hosts_namespace "workload-$name"; done
-run calico-01 container add workload-A 192.168.0.1
-run calico-01 container add workload-B 192.168.0.2
-run calico-01 container add workload-C 192.168.0.3
-run calico-02 container add workload-D 192.168.0.4
-run calico-02 container add workload-E 192.168.0.5
-
-containers=(workload-A=192.168.0.1 workload-B=192.168.0.2 workload-C=192.168.0.3 workload-D=192.168.0.4 workload-E=192.168.0.5)
-settle() {
-  hosts_ctl calico-01 wait --timeout 10s
-  hosts_ctl calico-02 wait --timeout 10s
-}
-
-say "No profile yet: nobody may talk with anybody"
-settle
-expected() { echo no; }
-ping_matrix "${containers[@]}"
-
-say "Profiles"
-run calico-01 profile add PROF_A_C_E
-run calico-01 profile add PROF_B
-run calico-01 profile add PROF_D
-append() {  # append HOST CONTAINER PROFILE
-  printf '   %s# margayctl endpoint $(margayctl container %s endpoint-id show) profile append %s\n' "$1" "$2" "$3"
-  hosts_ctl "$1" endpoint "$(hosts_ctl "$1" container "$2" endpoint-id show)" profile append "$3" | sed 's/^/      /'
-}
-append calico-01 workload-A PROF_A_C_E
-append calico-01 workload-B PROF_B
-append calico-01 workload-C PROF_A_C_E
-append calico-02 workload-D PROF_D
-append calico-02 workload-E PROF_A_C_E
-
-say "A, C and E share a profile; B and D are alone in theirs"
-settle
-expected() {
-  case "$1 $2" in
-    workload-[ACE]\ workload-[ACE]) echo yes ;;
-    *) echo no ;;
-  esac
-}
-ping_matrix "${containers[@]}"
+make_containers
+give_profiles
 
 say "Why? An allowed pair, across the hosts, and a denied one"
 explain_is() {  # explain_is WANTED FROM TO
