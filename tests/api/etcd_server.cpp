@@ -1,14 +1,11 @@
 #include "tests/api/etcd_server.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -113,8 +110,8 @@ std::unique_ptr<EtcdServer> EtcdServer::alone(Tls tls, const std::string& certif
 }
 
 void EtcdServer::start(Wait wait) {
-  if (child_ < 0) {
-    std::vector<std::string> words = {"etcd",
+  if (!child_.started()) {
+    std::vector<std::string> words = {"/usr/bin/etcd",
                                       "--name",
                                       name_,
                                       "--data-dir",
@@ -143,17 +140,7 @@ void EtcdServer::start(Wait wait) {
         words.push_back(word[0] == '/' ? certificates_ + word : word);
       words.emplace_back("--client-cert-auth");
     }
-    std::vector<char*> arguments;
-    for (auto& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      const int null = ::open("/dev/null", O_RDWR);
-      for (const int fd : {0, 1, 2}) ::dup2(null, fd);
-      ::execv("/usr/bin/etcd", arguments.data());
-      ::_exit(127);
-    }
+    child_ = testing::ChildProcess(words, "/dev/null");
   }
   if (wait == Wait::No) return;
   TlsOptions tls;
@@ -166,17 +153,13 @@ void EtcdServer::start(Wait wait) {
 }
 
 void EtcdServer::kill() {
-  if (child_ < 0) return;
-  ::kill(child_, SIGKILL);
-  ::waitpid(child_, nullptr, 0);
-  child_ = -1;
+  child_.end(SIGKILL);
 }
-
 void EtcdServer::freeze() {
-  ::kill(child_, SIGSTOP);
+  child_.send(SIGSTOP);
 }
 void EtcdServer::thaw() {
-  ::kill(child_, SIGCONT);
+  child_.send(SIGCONT);
 }
 
 Certificates::Certificates() : directory_(temporaryDirectory()) {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <map>
 #include <memory>
@@ -10,6 +8,7 @@
 
 #include "api/etcd/etcd_client.h"
 #include "api/etcd/etcd_options.h"
+#include "tests/base/child_process.h"
 
 namespace margay::api::test {
 
@@ -45,7 +44,7 @@ class EtcdServer {
   std::string peerUrl_;
   std::string members_;
   std::string certificates_;
-  pid_t child_ = -1;
+  testing::ChildProcess child_;
 };
 
 /// Makes ca.pem, server.pem, client.pem with their keys, and other-ca.pem, in a temporary
