@@ -9,9 +9,10 @@ namespace {
 using Severity = EndpointProblem::Severity;
 
 auto placeOf(auto& interfaces, const dataplane::IfName& device) {
-  return std::lower_bound(
-      interfaces.begin(), interfaces.end(), device,
-      [](const WorkloadInterface& held, const dataplane::IfName& name) { return held.device < name; });
+  return std::lower_bound(interfaces.begin(), interfaces.end(), device,
+                          [](const WorkloadInterface& held, const dataplane::IfName& name) {
+                            return held.device < name;
+                          });
 }
 
 }  // namespace
@@ -117,9 +118,9 @@ void InterfaceTable::rebuild(const dataplane::IfName& device,
   for (const auto& key : claims->second) {
     problems_.erase(key);
     if (key == owner) continue;
-    problems_[key] = {{key, Severity::Error,
-                       "interface " + device + " belongs to " + owner.str() +
-                           ": delete one of the two"}};
+    problems_[key] = {
+        {key, Severity::Error,
+         "interface " + device + " belongs to " + owner.str() + ": delete one of the two"}};
   }
   auto now = built(device, owner);
   if (known && *place == now) return;
@@ -144,9 +145,9 @@ WorkloadInterface InterfaceTable::built(const dataplane::IfName& device,
       out.addresses.push_back(address);
       checkPools(key, address);
     } else {
-      problems_[key].push_back({key, Severity::Error,
-                                "address " + address.str() + " belongs to " + owner.str() +
-                                    ": delete one of the two"});
+      problems_[key].push_back(
+          {key, Severity::Error,
+           "address " + address.str() + " belongs to " + owner.str() + ": delete one of the two"});
     }
   }
   return out;

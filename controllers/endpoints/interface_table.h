@@ -15,8 +15,8 @@ namespace margay::controllers {
 /// Which interface and addresses each local endpoint has, once conflicts are settled. Endpoints go
 /// by key, and the first to claim an interface or an address has it: a second claim of an interface
 /// leaves the endpoint out, one of an address leaves that address out; both are errors. An address
-/// in no pool is a warning, unless there is no pool at all. Where it ends depends on the last values
-/// only, not on the way there. A change costs O(addresses * (log endpoints + pools)) of the
+/// in no pool is a warning, unless there is no pool at all. Where it ends depends on the last
+/// values only, not on the way there. A change costs O(addresses * (log endpoints + pools)) of the
 /// endpoints that it concerns. One thread.
 class InterfaceTable {
  public:

@@ -53,8 +53,8 @@ class ProgrammedInterfaces {
                                               const std::set<dataplane::IfName>& devices,
                                               DesiredChange& out);
   void forget(const dataplane::IfName& device, DesiredChange& out);
-  void enter(const WorkloadInterface& interface, const InterfaceContext& context,
-             Programmed& now, DesiredChange& out);
+  void enter(const WorkloadInterface& interface, const InterfaceContext& context, Programmed& now,
+             DesiredChange& out);
   static void programTables(const InterfaceContext& context, Programmed& now, DesiredChange& out);
   void hold(const WorkloadInterface& interface);
   void release(const WorkloadInterface& interface);

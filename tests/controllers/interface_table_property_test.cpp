@@ -44,8 +44,9 @@ RC_GTEST_PROP(InterfaceTableProperty, HoldsWhatPlainLoopsOverAllEndpointsFind, (
     const auto endpoint = anyEndpoint();
     const auto key = keyOf(*endpoint->endpoint);
     if (what == 0) {
-      prefixes = *rc::gen::element(std::vector<std::string>{"cali"}, std::vector<std::string>{"tap"},
-                                   std::vector<std::string>{"cali", "tap"});
+      prefixes =
+          *rc::gen::element(std::vector<std::string>{"cali"}, std::vector<std::string>{"tap"},
+                            std::vector<std::string>{"cali", "tap"});
       table.setPrefixes(prefixes);
     } else if (what == 1) {
       pools = anyPools();

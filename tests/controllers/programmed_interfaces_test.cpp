@@ -35,9 +35,7 @@ class ProgrammedInterfacesTest : public ::testing::Test {
     local->interfaceName = device;
     table_.set(local);
   }
-  void remove(const std::string& name) {
-    table_.remove(keyOf(test::pod({.name = name})));
-  }
+  void remove(const std::string& name) { table_.remove(keyOf(test::pod({.name = name}))); }
   DesiredChange apply(InterfacesTouched touched = {}) {
     touched.interfaces = table_.takeChanges();
     DesiredChange out;

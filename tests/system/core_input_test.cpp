@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/system/cluster.h"
+#include "tests/system/one_host.h"
 
 /// Bad input is named with its file, document and field, and nothing else is lost.
 namespace margay::system_tests {
@@ -12,18 +12,15 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class CoreInput : public SystemTest {
+class CoreInput : public OneHostTest {
  protected:
   void SetUp() override {
-    SystemTest::SetUp();
+    OneHostTest::SetUp();
     if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
     cluster().apply("pool.yaml",
                     "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: "
                     "{cidr: 10.65.0.0/16}\n");
   }
-  Host& host() { return *host_; }
   Pod& pod(const std::string& name, const std::string& address) {
     return cluster().addPod(host(), {.name = name, .addresses = {address}});
   }
@@ -38,9 +35,6 @@ class CoreInput : public SystemTest {
     }
     return {};
   }
-
- private:
-  Host* host_ = nullptr;
 };
 
 TEST_F(CoreInput, EachBadObjectIsNamedAndTheRestConverges) {

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "tests/system/backend.h"
-#include "tests/system/cluster.h"
+#include "tests/system/one_host.h"
 
 /// What the agent leaves in the kernel, and what it leaves alone.
 namespace margay::system_tests {
@@ -14,40 +14,14 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-/// Selects pod a, so that it is in force; flows that a begins pass.
-std::string denyAll(const std::string& name) {
-  return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: " + name +
-         ", namespace: default}\nspec: {podSelector: {matchLabels: {app: a}}, policyTypes: "
-         "[Ingress]}\n";
-}
-
-class CoreState : public SystemTest {
+class CoreState : public TwoPodsTest {
  protected:
   void SetUp() override {
-    SystemTest::SetUp();
+    TwoPodsTest::SetUp();
     if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
-    a_ = &cluster().addPod(
-        *host_,
-        {.name = "a", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}, .labels = {{"app", "a"}}});
-    b_ = &cluster().addPod(*host_, {.name = "b",
-                                    .addresses = {"10.65.1.3", "fd65:0:0:1::3"},
-                                    .labels = {{"app", "b"}},
-                                    .mac = "02:00:00:00:00:03"});
-    cluster().apply("pool.yaml",
-                    "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: "
-                    "{cidr: 10.65.0.0/16, natOutgoing: true}\n");
-    cluster().apply("deny.yaml", denyAll("deny"));
+    addPool();
+    cluster().apply("deny.yaml", deny("a"));
   }
-  Host& host() { return *host_; }
-  Pod& a() { return *a_; }
-  Pod& b() { return *b_; }
-
- private:
-  Host* host_ = nullptr;
-  Pod* a_ = nullptr;
-  Pod* b_ = nullptr;
 };
 
 /// What a run with --once changed, from its summary.

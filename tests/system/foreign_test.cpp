@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/system/backend.h"
-#include "tests/system/cluster.h"
+#include "tests/system/one_host.h"
 
 /// What others have in the kernel, and what they do to what is ours.
 namespace margay::system_tests {
@@ -22,45 +22,21 @@ std::string foreignState(const Host& host) {
       "-s list table inet others; nft -s list table ip filter 2>/dev/null; ipset save | sed -e "
       "'s/initval [^ ]*//' | grep -v mgy; for f in -4 -6; do ip $f route show table all | sed -e "
       "'s/expires [^ ]*//' | grep -v -e 'proto 109' -e 'proto kernel'; ip $f rule; done; ip neigh "
-      "show nud permanent; "
+      "show nud permanent | grep -v ' dev cali'; "
       "conntrack -L -s 192.0.2.60 2>/dev/null | sed 's/ [0-9]* src/ src/'");
 }
 
-class Foreign : public SystemTest {
+class Foreign : public TwoPodsTest {
  protected:
   void SetUp() override {
-    SystemTest::SetUp();
+    TwoPodsTest::SetUp();
     if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
-    a_ = &cluster().addPod(
-        *host_,
-        {.name = "a", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}, .labels = {{"app", "a"}}});
-    b_ = &cluster().addPod(
-        *host_,
-        {.name = "b", .addresses = {"10.65.1.3", "fd65:0:0:1::3"}, .labels = {{"app", "b"}}});
-    cluster().apply("pool.yaml",
-                    "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: pool}\nspec: "
-                    "{cidr: 10.65.0.0/16, natOutgoing: true}\n");
+    addPool();
     cluster().apply("deny.yaml", deny("a"));
-  }
-  /// Nobody may reach the pods of an app.
-  static std::string deny(const std::string& app) {
-    return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny-" + app +
-           ", namespace: default}\nspec: {podSelector: {matchLabels: {app: " + app +
-           "}}, policyTypes: [Ingress]}\n";
   }
   double passes() {
     return host().metric("margay_reconcile_duration_seconds_count{controller=\"kernel\"}");
   }
-  Host& host() { return *host_; }
-  Pod& a() { return *a_; }
-  Pod& b() { return *b_; }
-
- private:
-  Host* host_ = nullptr;
-  Pod* a_ = nullptr;
-  Pod* b_ = nullptr;
 };
 
 TEST_F(Foreign, WhatOthersMadeStaysAsItIs) {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/system/backend.h"
-#include "tests/system/cluster.h"
+#include "tests/system/one_host.h"
 
 /// Interfaces of workloads that come, go and come again, before and after their manifests.
 namespace margay::system_tests {
@@ -11,48 +11,33 @@ namespace {
 using ::testing::ContainsRegex;
 using ::testing::Not;
 
-class Interfaces : public SystemTest {
+class Interfaces : public TwoPodsTest {
  protected:
   void SetUp() override {
-    SystemTest::SetUp();
+    TwoPodsTest::SetUp();
     if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
-    a_ = &pod("a", "2");
-    b_ = &pod("b", "3");
-    server_ = std::make_unique<EchoServer>(b_->ns(), 80);
-    host_->start();
+    server_ = std::make_unique<EchoServer>(b().ns(), 80);
+    host().start();
     cluster().converge();
-    whole_ = kernelState(*host_);
+    whole_ = kernelState(host());
     EXPECT_THAT(whole_,
                 ContainsRegex("10.65.1.3 dev [a-z0-9]+ lladdr 02:00:00:00:00:03 PERMANENT"));
     EXPECT_THAT(whole_,
                 ContainsRegex("fd65:0:0:1::3 dev [a-z0-9]+ lladdr 02:00:00:00:00:03 PERMANENT"));
   }
-  Pod& pod(const std::string& name, const std::string& number) {
-    return cluster().addPod(*host_, {.name = name,
-                                     .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number},
-                                     .mac = "02:00:00:00:00:0" + number});
-  }
   /// Packets of both families pass, in both directions, and the kernel has what it had at first.
   void expectWhole() {
-    EXPECT_TRUE(eventually([&] { return kernelState(*host_) == whole_; })) << whole_ << "\nis now\n"
-                                                                           << kernelState(*host_);
+    EXPECT_TRUE(eventually([&] { return kernelState(host()) == whole_; })) << whole_ << "\nis now\n"
+                                                                           << kernelState(host());
     for (const auto family : {Family::V4, Family::V6}) {
-      EXPECT_TRUE(tcpReaches(a_->from(), b_->address(family), 80, kPatience));
-      EXPECT_TRUE(pingReaches(b_->from(), a_->address(family), kPatience));
-      EXPECT_TRUE(udpReaches(host_->from(), b_->address(family), 80, kPatience));
+      EXPECT_TRUE(tcpReaches(a().from(), b().address(family), 80, kPatience));
+      EXPECT_TRUE(pingReaches(b().from(), a().address(family), kPatience));
+      EXPECT_TRUE(udpReaches(host().from(), b().address(family), 80, kPatience));
     }
   }
-  std::string routes() { return host_->mustSh("ip route; ip -6 route"); }
-  Host& host() { return *host_; }
-  Pod& a() { return *a_; }
-  Pod& b() { return *b_; }
+  std::string routes() { return host().mustSh("ip route; ip -6 route"); }
 
  private:
-  Host* host_ = nullptr;
-  Pod* a_ = nullptr;
-  Pod* b_ = nullptr;
   std::unique_ptr<EchoServer> server_;
   std::string whole_;
 };

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "tests/system/backend.h"
-#include "tests/system/cluster.h"
+#include "tests/system/one_host.h"
 
 /// What changes do to the packets that are under way: each is counted, for seconds, at 1,000 a
 /// second.
@@ -14,21 +14,8 @@ namespace {
 
 using ::testing::IsEmpty;
 
-class UnderLoad : public SystemTest {
+class UnderLoad : public OneHostTest {
  protected:
-  void SetUp() override {
-    SystemTest::SetUp();
-    if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
-  }
-  Host& host() { return *host_; }
-  Pod& pod(const std::string& name, int n, const std::map<std::string, std::string>& labels) {
-    const auto number = std::to_string(n);
-    return cluster().addPod(*host_, {.name = name,
-                                     .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number},
-                                     .labels = labels});
-  }
   /// Pods of a role may be reached at UDP ports 70, 80 and `port`, and may reach the same.
   void allow(const std::string& role, int port) {
     const auto ports =
@@ -45,9 +32,6 @@ class UnderLoad : public SystemTest {
     pod.relabel({{"role", role}});
     cluster().rewrite(pod);
   }
-
- private:
-  Host* host_ = nullptr;
 };
 
 TEST_F(UnderLoad, MovingBetweenGroupsLosesNoAllowedAndPassesNoDeniedFlow) {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "tests/system/backend.h"
-#include "tests/system/cluster.h"
+#include "tests/system/one_host.h"
 
 /// One agent a host: a second one would undo what the first does.
 namespace margay::system_tests {
@@ -12,16 +12,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class TwoAgents : public SystemTest {
+class TwoAgents : public TwoPodsTest {
  protected:
-  void SetUp() override {
-    SystemTest::SetUp();
-    if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
-    a_ = &cluster().addPod(*host_, {.name = "a", .addresses = {"10.65.1.2"}});
-    b_ = &cluster().addPod(*host_, {.name = "b", .addresses = {"10.65.1.3"}});
-  }
   /// The run ends at once, in one line that names the agent that is there.
   void expectRefused(const std::string& arguments) {
     const auto got = host().agent(arguments + " 2>&1");
@@ -30,14 +22,6 @@ class TwoAgents : public SystemTest {
     EXPECT_THAT(got.output, HasSubstr(host().runDir().string()));
     EXPECT_EQ(std::count(got.output.begin(), got.output.end(), '\n'), 1) << got.output;
   }
-  Host& host() { return *host_; }
-  Pod& a() { return *a_; }
-  Pod& b() { return *b_; }
-
- private:
-  Host* host_ = nullptr;
-  Pod* a_ = nullptr;
-  Pod* b_ = nullptr;
 };
 
 TEST_F(TwoAgents, TheSecondIsRefusedAndTheFirstGoesOn) {
