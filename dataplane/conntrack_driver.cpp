@@ -2,8 +2,8 @@
 
 #include <linux/netlink.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <optional>
 #include <unordered_set>
 #include <utility>
@@ -14,9 +14,18 @@
 namespace margay::dataplane {
 namespace {
 
+/// Of the network namespace in which the thread is now; 0 if the kernel does not say.
+std::size_t flowsOfHost() {
+  std::ifstream file("/proc/sys/net/netfilter/nf_conntrack_count");
+  std::size_t count = 0;
+  file >> count;
+  return count;
+}
+
 class KernelConntrackDriver final : public ConntrackDriver {
  public:
-  explicit KernelConntrackDriver(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  KernelConntrackDriver(NetlinkSocket socket, std::size_t manyFlows)
+      : socket_(std::move(socket)), manyFlows_(manyFlows) {}
 
   Result<std::size_t> deleteFlows(std::span<const Address> addresses) override {
     wanted_.clear();
@@ -33,15 +42,29 @@ class KernelConntrackDriver final : public ConntrackDriver {
   }
 
  private:
+  /// For few addresses among many flows the kernel looks for them: it walks the table twice for
+  /// each, but does not write out every flow of the host.
   Result<void> collect() {
-    batch_.clear();
-    putFlowDump(batch_);
+    if (flowsOfHost() < manyFlows_ * wanted_.size()) {
+      batch_.clear();
+      putFlowDump(batch_);
+      return take();
+    }
+    for (const auto& address : wanted_) {
+      for (const auto end : {FlowEnd::Originator, FlowEnd::Responder}) {
+        batch_.clear();
+        putFlowDump(batch_, end, address);
+        if (auto taken = take(); !taken) return taken;
+      }
+    }
+    return {};
+  }
+
+  Result<void> take() {
     return socket_.dump(batch_, [&](const nlmsghdr& message) {
-      const auto ends = flowAddresses(message);
-      if (!ends) return;
-      const bool hit = std::any_of(ends->begin(), ends->end(),
-                                   [&](const Address& end) { return wanted_.count(end) != 0; });
-      if (hit) found_.push_back(flowIdentity(message));
+      const auto ends = flowEnds(message);
+      if (ends && (wanted_.contains(ends->originator) || wanted_.contains(ends->responder)))
+        found_.push_back(flowIdentity(message));
     });
   }
 
@@ -66,6 +89,7 @@ class KernelConntrackDriver final : public ConntrackDriver {
   }
 
   NetlinkSocket socket_;
+  std::size_t manyFlows_;
   NetlinkBatch batch_;
   std::unordered_set<Address> wanted_;
   std::vector<FlowIdentity> found_;
@@ -73,10 +97,10 @@ class KernelConntrackDriver final : public ConntrackDriver {
 
 }  // namespace
 
-Result<std::unique_ptr<ConntrackDriver>> makeConntrackDriver() {
+Result<std::unique_ptr<ConntrackDriver>> makeConntrackDriver(std::size_t manyFlows) {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
   if (!socket) return Fail(socket.error());
-  return std::make_unique<KernelConntrackDriver>(std::move(*socket));
+  return std::make_unique<KernelConntrackDriver>(std::move(*socket), manyFlows);
 }
 
 }  // namespace margay::dataplane

@@ -6,6 +6,7 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
+#include <array>
 #include <span>
 
 namespace margay::dataplane {
@@ -24,21 +25,13 @@ std::optional<Address> addressOf(const nlattr* v4, const nlattr* v6) {
                              static_cast<std::size_t>(nla_len(attribute))});
 }
 
-struct Ends {
-  Address source;
-  Address destination;
-};
-
-std::optional<Ends> endsOf(nlattr* tuple) {
+std::optional<Address> sourceOf(nlattr* tuple) {
   if (tuple == nullptr) return std::nullopt;
   auto* addresses = nla_find(static_cast<nlattr*>(nla_data(tuple)), nla_len(tuple), CTA_TUPLE_IP);
   if (addresses == nullptr) return std::nullopt;
   std::array<nlattr*, CTA_IP_MAX + 1> parts{};
   if (nla_parse_nested(parts.data(), CTA_IP_MAX, addresses, nullptr) < 0) return std::nullopt;
-  const auto source = addressOf(parts[CTA_IP_V4_SRC], parts[CTA_IP_V6_SRC]);
-  const auto destination = addressOf(parts[CTA_IP_V4_DST], parts[CTA_IP_V6_DST]);
-  if (!source || !destination) return std::nullopt;
-  return Ends{*source, *destination};
+  return addressOf(parts[CTA_IP_V4_SRC], parts[CTA_IP_V6_SRC]);
 }
 
 bool isEntry(const nlmsghdr& message) {
@@ -51,23 +44,44 @@ nlattr* findAttribute(const nlmsghdr& entry, int type) {
   return nlmsg_find_attr(mutableEntry, sizeof(nfgenmsg), type);
 }
 
+void beginFlow(NetlinkBatch& batch, std::uint16_t type, std::uint16_t flags, int family) {
+  batch.begin(messageType(type), flags);
+  nfgenmsg header{};
+  header.nfgen_family = static_cast<std::uint8_t>(family);
+  header.version = NFNETLINK_V0;
+  batch.header(header);
+}
+
 }  // namespace
 
 void putFlowDump(NetlinkBatch& batch) {
-  batch.begin(messageType(IPCTNL_MSG_CT_GET), NLM_F_DUMP);
-  nfgenmsg header{};
-  header.nfgen_family = AF_UNSPEC;
-  header.version = NFNETLINK_V0;
-  batch.header(header);
+  beginFlow(batch, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
   batch.end();
 }
 
-std::optional<FlowAddresses> flowAddresses(const nlmsghdr& entry) {
+void putFlowDump(NetlinkBatch& batch, FlowEnd end, const Address& address) {
+  constexpr std::uint32_t kSourceOnly = 1;  // CTA_FILTER_F_CTA_IP_SRC of the kernel's ctnetlink
+  const bool originator = end == FlowEnd::Originator;
+  const bool v4 = address.family() == Family::V4;
+  beginFlow(batch, IPCTNL_MSG_CT_GET, NLM_F_DUMP, v4 ? AF_INET : AF_INET6);
+  const auto tuple = batch.beginNested(originator ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY);
+  const auto ip = batch.beginNested(CTA_TUPLE_IP);
+  batch.attribute(v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, address.bytes());
+  batch.endNested(ip);
+  batch.endNested(tuple);
+  const auto filter = batch.beginNested(CTA_FILTER);
+  batch.attribute(CTA_FILTER_ORIG_FLAGS, originator ? kSourceOnly : std::uint32_t{0});
+  batch.attribute(CTA_FILTER_REPLY_FLAGS, originator ? std::uint32_t{0} : kSourceOnly);
+  batch.endNested(filter);
+  batch.end();
+}
+
+std::optional<FlowEnds> flowEnds(const nlmsghdr& entry) {
   if (!isEntry(entry)) return std::nullopt;
-  const auto original = endsOf(findAttribute(entry, CTA_TUPLE_ORIG));
-  const auto reply = endsOf(findAttribute(entry, CTA_TUPLE_REPLY));
-  if (!original || !reply) return std::nullopt;
-  return FlowAddresses{original->source, original->destination, reply->source, reply->destination};
+  const auto originator = sourceOf(findAttribute(entry, CTA_TUPLE_ORIG));
+  const auto responder = sourceOf(findAttribute(entry, CTA_TUPLE_REPLY));
+  if (!originator || !responder) return std::nullopt;
+  return FlowEnds{*originator, *responder};
 }
 
 FlowIdentity flowIdentity(const nlmsghdr& entry) {
@@ -84,11 +98,7 @@ FlowIdentity flowIdentity(const nlmsghdr& entry) {
 }
 
 void putFlowDelete(NetlinkBatch& batch, const FlowIdentity& flow) {
-  batch.begin(messageType(IPCTNL_MSG_CT_DELETE), 0);
-  nfgenmsg header{};
-  header.nfgen_family = flow.family;
-  header.version = NFNETLINK_V0;
-  batch.header(header);
+  beginFlow(batch, IPCTNL_MSG_CT_DELETE, 0, flow.family);
   batch.append(flow.attributes);
   batch.end();
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -13,15 +12,20 @@ struct nlmsghdr;
 /// ctnetlink as the kernel speaks it. Pure.
 namespace margay::dataplane {
 
-/// Source and destination of the original direction, then of the reply direction. They differ by
-/// NAT.
-using FlowAddresses = std::array<Address, 4>;
+/// Who a flow is between, behind all NAT.
+struct FlowEnds {
+  Address originator;  ///< source of the original direction
+  Address responder;   ///< source of the reply direction
+};
+enum class FlowEnd : std::uint8_t { Originator, Responder };
 
 /// Appends a dump of both families.
 void putFlowDump(NetlinkBatch& batch);
+/// Appends a dump of the flows that have `address` at this end. Linux before 5.8 gives all flows.
+void putFlowDump(NetlinkBatch& batch, FlowEnd end, const Address& address);
 
 /// No value if the message is no entry.
-[[nodiscard]] std::optional<FlowAddresses> flowAddresses(const nlmsghdr& entry);
+[[nodiscard]] std::optional<FlowEnds> flowEnds(const nlmsghdr& entry);
 
 /// What names one entry: a younger one of the same tuple is another.
 struct FlowIdentity {

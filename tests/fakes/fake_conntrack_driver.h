@@ -28,8 +28,7 @@ class FakeConntrackDriver final : public dataplane::ConntrackDriver, public Call
     asked_.insert(asked_.end(), addresses.begin(), addresses.end());
     return std::erase_if(flows_, [&](const Flow& flow) {
       return std::any_of(addresses.begin(), addresses.end(), [&](const Address& address) {
-        return flow.source == address || flow.destination == address ||
-               flow.replySource == address || flow.replyDestination == address;
+        return flow.source == address || flow.replySource == address;
       });
     });
   }

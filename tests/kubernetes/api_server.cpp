@@ -43,7 +43,8 @@ AuditedRequest requestOf(const json& event) {
   const auto& object = event["objectRef"];
   out.group = object.value("apiGroup", "");
   out.resource = object.value("resource", "");
-  if (object.contains("subresource")) out.resource += '/' + object["subresource"].get<std::string>();
+  if (object.contains("subresource"))
+    out.resource += '/' + object["subresource"].get<std::string>();
   return out;
 }
 
@@ -118,11 +119,14 @@ std::string ApiServer::kubeconfig(const std::string& user) const {
 std::string ApiServer::writeKubeconfig(const std::string& name, const std::string& url,
                                        const std::string& tokenFile) const {
   const auto path = kubeconfig(name);
-  write(path, "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
-              "contexts: [{name: test, context: {cluster: test, user: test}}]\n"
-              "clusters: [{name: test, cluster: {server: \"" + url +
-              "\", certificate-authority: " + caFile() + "}}]\n"
-              "users: [{name: test, user: {tokenFile: " + tokenFile + "}}]\n");
+  write(path,
+        "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
+        "contexts: [{name: test, context: {cluster: test, user: test}}]\n"
+        "clusters: [{name: test, cluster: {server: \"" +
+            url + "\", certificate-authority: " + caFile() +
+            "}}]\n"
+            "users: [{name: test, user: {tokenFile: " +
+            tokenFile + "}}]\n");
   return path;
 }
 
@@ -131,9 +135,8 @@ std::string ApiServer::serviceAccountToken(const std::string& ns, const std::str
   const json request = {{"apiVersion", "authentication.k8s.io/v1"},
                         {"kind", "TokenRequest"},
                         {"spec", {{"expirationSeconds", lifetime.count()}}}};
-  const auto answer =
-      mustCall("POST", "/api/v1/namespaces/" + ns + "/serviceaccounts/" + name + "/token",
-               request.dump());
+  const auto answer = mustCall(
+      "POST", "/api/v1/namespaces/" + ns + "/serviceaccounts/" + name + "/token", request.dump());
   return json::parse(answer)["status"]["token"];
 }
 
@@ -156,8 +159,8 @@ api::HttpReply ApiServer::call(const std::string& method, const std::string& pat
 std::string ApiServer::mustCall(const std::string& method, const std::string& path,
                                 const std::string& body, const std::string& contentType) {
   auto reply = call(method, path, body, contentType);
-  EXPECT_EQ(reply.status / 100, 2) << method << ' ' << path << ": " << reply.status << ' '
-                                   << reply.body;
+  EXPECT_EQ(reply.status / 100, 2)
+      << method << ' ' << path << ": " << reply.status << ' ' << reply.body;
   return std::move(reply.body);
 }
 
@@ -166,9 +169,9 @@ ApiServer::Kubectl ApiServer::kubectl(const std::string& arguments, const std::s
   const auto file = directory_ + "/kubectl.input";
   write(file, input);
   // Its cache of what the server knows would outlive this server and its port.
-  auto got = shell("HOME=" + directory_ + ' ' + programs() + "/kubectl --kubeconfig " +
-                   kubeconfig(user) + " --cache-dir " + directory_ + "/cache " + arguments + " <" +
-                   file);
+  auto got =
+      shell("HOME=" + directory_ + ' ' + programs() + "/kubectl --kubeconfig " + kubeconfig(user) +
+            " --cache-dir " + directory_ + "/cache " + arguments + " <" + file);
   return {got.status, std::move(got.output)};
 }
 

@@ -25,9 +25,9 @@ struct AuditedRequest {
   auto operator<=>(const AuditedRequest&) const = default;
 };
 
-/// Debian's etcd and a kube-apiserver, as children on free ports of loopback, with all their data in
-/// a temporary directory. RBAC decides. Users: `admin` may do everything, `agent` and `other` what
-/// the test grants them.
+/// Debian's etcd and a kube-apiserver, as children on free ports of loopback, with all their data
+/// in a temporary directory. RBAC decides. Users: `admin` may do everything, `agent` and `other`
+/// what the test grants them.
 class ApiServer {
  public:
   /// Started and ready. Empty if the programs are not there: tests/kubernetes/build makes them.

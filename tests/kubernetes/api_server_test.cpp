@@ -12,9 +12,9 @@
 namespace margay::testing {
 namespace {
 
+using nlohmann::json;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-using nlohmann::json;
 
 using ApiServerSelf = ApiServerTest;
 
@@ -67,8 +67,10 @@ TEST_F(ApiServerSelf, RefusesRevisionsBeforeACompaction) {
   // A server that has just started has none of the old events in memory either.
   server().stop();
   server().start();
-  const auto watch = server().call("GET", "/api/v1/configmaps?watch=1&timeoutSeconds=1"
-                                          "&resourceVersion=" + before);
+  const auto watch = server().call("GET",
+                                   "/api/v1/configmaps?watch=1&timeoutSeconds=1"
+                                   "&resourceVersion=" +
+                                       before);
   EXPECT_TRUE(watch.status == 410 || watch.body.find("\"code\":410") != std::string::npos)
       << watch.status << watch.body;
 }
