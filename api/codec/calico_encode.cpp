@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "api/codec/calico_rule.h"
 #include "api/codec/document_scalar.h"
 
 namespace margay::api {
@@ -108,6 +109,7 @@ Json rulesJson(const std::vector<PolicyRule>& rules) {
   Json out = Json::array();
   for (const PolicyRule& rule : rules) {
     Json made = {{"action", actionText(rule.action)}};
+    if (!rule.name.empty()) made["metadata"]["annotations"][kRuleNameAnnotation] = rule.name;
     if (rule.ipVersion) made["ipVersion"] = *rule.ipVersion == Family::V4 ? 4 : 6;
     if (rule.protocol) made["protocol"] = protocolJson(*rule.protocol);
     if (rule.notProtocol) made["notProtocol"] = protocolJson(*rule.notProtocol);

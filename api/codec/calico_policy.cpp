@@ -91,30 +91,18 @@ Policy readGlobalNetworkPolicy(const CalicoObject& object) {
   return policy;
 }
 
-struct BuiltInTier {
-  std::string_view name;
-  double order;
-  std::optional<TierDefault> defaultAction;
-};
-constexpr BuiltInTier kBuiltInTiers[] = {{"default", kDefaultTierOrder, TierDefault::Deny},
-                                         {"kube-admin", 1'000, TierDefault::Pass},
-                                         {"kube-baseline", 10'000'000, TierDefault::Pass},
-                                         {"adminnetworkpolicy", 1'000, std::nullopt},
-                                         {"baselineadminnetworkpolicy", 10'000'000, std::nullopt}};
-
 /// Tiers that Calico itself makes cannot be changed.
 void checkBuiltInTier(const JsonReader& spec, const Tier& tier) {
-  for (const BuiltInTier& builtIn : kBuiltInTiers) {
-    if (tier.name != builtIn.name) continue;
-    if (tier.order != builtIn.order) {
-      spec.error("order", tier.name + " tier order must be " +
-                              std::to_string(static_cast<long>(builtIn.order)));
-    }
-    if (builtIn.defaultAction && tier.defaultAction != *builtIn.defaultAction) {
-      spec.error("defaultAction",
-                 "The '" + tier.name + "' tier must have default action '" +
-                     (*builtIn.defaultAction == TierDefault::Deny ? "Deny'" : "Pass'"));
-    }
+  const auto builtIn = builtInTier(tier.name);
+  if (!builtIn) return;
+  if (tier.order != builtIn->order) {
+    spec.error("order", tier.name + " tier order must be " +
+                            std::to_string(static_cast<long>(*builtIn->order)));
+  }
+  const bool free = tier.name == kOlderAdminTier || tier.name == kOlderBaselineTier;
+  if (!free && tier.defaultAction != builtIn->defaultAction) {
+    spec.error("defaultAction", "The '" + tier.name + "' tier must have default action '" +
+                                    (builtIn->defaultAction == TierDefault::Deny ? "Deny'" : "Pass'"));
   }
 }
 

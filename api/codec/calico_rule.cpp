@@ -208,6 +208,8 @@ PolicyRule readRule(const JsonReader& reader, const RuleContext& context) {
   if (const auto metadata = reader.object("metadata")) {
     metadata->onlyFields({"annotations"});
     checkAnnotations(*metadata);
+    if (const auto annotations = metadata->object("annotations"))
+      rule.name = annotations->stringOr(kRuleNameAnnotation, "");
   }
   checkPorts(reader, rule);
   checkIcmp(reader, rule);

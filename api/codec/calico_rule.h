@@ -8,6 +8,9 @@
 
 namespace margay::api {
 
+/// Annotation of a rule that holds its name.
+inline constexpr const char* kRuleNameAnnotation = "name";
+
 enum class RuleOwner : std::uint8_t { NetworkPolicy, GlobalNetworkPolicy, Profile };
 
 struct RuleContext {

@@ -81,6 +81,23 @@ std::string unknownKind(std::string_view apiVersion, std::string_view kind) {
          "; correct kind or apiVersion";
 }
 
+Kind clusterPolicyKind(const std::string& apiVersion, const std::string& kind, Decoded& out) {
+  const auto is = [&](std::string_view version, std::string_view name) {
+    return kind == name && endsWith(apiVersion, version);
+  };
+  if (is("/v1alpha2", "ClusterNetworkPolicy") || is("/v1beta1", "ClusterNetworkPolicy"))
+    return Kind::ClusterNetworkPolicy;
+  if (is("/v1alpha1", "AdminNetworkPolicy")) return Kind::AdminNetworkPolicy;
+  if (is("/v1alpha1", "BaselineAdminNetworkPolicy")) return Kind::BaselineAdminNetworkPolicy;
+  out.errors.push_back({"kind", unknownKind(apiVersion, kind)});
+  return Kind::Unknown;
+}
+
+bool isClusterWide(Kind kind) {
+  return kind == Kind::Namespace || kind == Kind::Node || kind == Kind::ClusterNetworkPolicy ||
+         kind == Kind::AdminNetworkPolicy || kind == Kind::BaselineAdminNetworkPolicy;
+}
+
 /// The kind as the decoder knows it; an error for what is not ours and not known to be harmless.
 Kind kindOf(const std::string& apiVersion, const std::string& kind, Decoded& out) {
   const auto slash = apiVersion.find('/');
@@ -106,7 +123,7 @@ Kind kindOf(const std::string& apiVersion, const std::string& kind, Decoded& out
     }
     out.errors.push_back({"kind", unknownKind(apiVersion, kind)});
   } else if (group == "policy.networking.k8s.io") {
-    out.errors.push_back({"kind", kind + " is not enforced yet; use a GlobalNetworkPolicy"});
+    return clusterPolicyKind(apiVersion, kind, out);
   } else if (group == "extensions" && kind == "NetworkPolicy") {
     out.errors.push_back({"apiVersion", "write networking.k8s.io/v1"});
   } else if (!isOneOf(group, kPlainGroups) && !endsWith(group, ".k8s.io")) {
@@ -134,7 +151,7 @@ void readIdentity(const json& document, Kind kind, Decoded& out) {
   } else if (const auto problem = nameProblem(out.name)) {
     errors.push_back({"metadata.name", *problem});
   }
-  if (kind == Kind::Namespace || kind == Kind::Node) {
+  if (isClusterWide(kind)) {
     out.ns.clear();
   } else if (out.ns.empty()) {
     out.ns = "default";
@@ -184,6 +201,11 @@ Decoded KubernetesDecoder::decode(const json& document) {
       break;
     case Kind::KubernetesNetworkPolicy:
       decodeKubernetesPolicy(document, out);
+      break;
+    case Kind::ClusterNetworkPolicy:
+    case Kind::AdminNetworkPolicy:
+    case Kind::BaselineAdminNetworkPolicy:
+      decodeClusterPolicy(document, out);
       break;
     default:
       break;

@@ -1,9 +1,8 @@
-#include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "api/codec/json_reader.h"
 #include "api/codec/kubernetes_decode.h"
+#include "api/codec/kubernetes_rules.h"
 #include "api/codec/validate_names.h"
 
 /// NetworkPolicy as Calico converts it: one rule for each protocol (in the order of their names)
@@ -14,69 +13,6 @@ namespace {
 using nlohmann::json;
 
 constexpr double kOrder = 1000;
-constexpr std::string_view kPodsOnly = "projectcalico.org/orchestrator == 'k8s'";
-
-void addTerm(std::string& selector, const std::string& term) {
-  if (!selector.empty()) selector += " && ";
-  selector += term;
-}
-
-std::string quotedList(const std::vector<std::string>& values) {
-  std::string out = "{ ";
-  for (std::size_t i = 0; i < values.size(); ++i) out += (i == 0 ? "'" : ", '") + values[i] + "'";
-  return out + " }";
-}
-
-void addExpression(const JsonReader& expression, std::string& selector) {
-  expression.onlyFields({"key", "operator", "values"});
-  const std::string key = expression.stringOr("key", "");
-  const std::string op = expression.stringOr("operator", "");
-  const auto values = expression.strings("values");
-  if (auto problem = qualifiedNameProblem(key)) expression.error("key", std::move(*problem));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (auto problem = labelValueProblem(values[i]))
-      expression.error("values", i, std::move(*problem));
-  }
-  const bool wantsValues = op == "In" || op == "NotIn";
-  if (!wantsValues && op != "Exists" && op != "DoesNotExist") {
-    expression.error("operator", "must be In, NotIn, Exists or DoesNotExist");
-  } else if (wantsValues == values.empty()) {
-    expression.error("values",
-                     wantsValues ? op + " needs at least one value" : op + " takes no values");
-  }
-  if (op == "In") addTerm(selector, key + " in " + quotedList(values));
-  if (op == "NotIn") addTerm(selector, key + " not in " + quotedList(values));
-  if (op == "Exists") addTerm(selector, "has(" + key + ")");
-  if (op == "DoesNotExist") addTerm(selector, "! has(" + key + ")");
-}
-
-/// The terms of a label selector after `selector`.
-std::string withTerms(std::string selector, const JsonReader& labels) {
-  labels.onlyFields({"matchLabels", "matchExpressions"});
-  for (const auto& [key, value] : labels.stringMap("matchLabels")) {
-    if (auto problem = qualifiedNameProblem(key))
-      labels.error("matchLabels", key + ": " + *problem);
-    if (auto problem = labelValueProblem(value)) labels.error("matchLabels", key + ": " + *problem);
-    addTerm(selector, key + " == '" + value + "'");
-  }
-  for (const JsonReader& expression : labels.objects("matchExpressions"))
-    addExpression(expression, selector);
-  return selector;
-}
-
-std::string podSelector(const std::optional<JsonReader>& labels) {
-  return labels ? withTerms(std::string(kPodsOnly), *labels) : std::string(kPodsOnly);
-}
-
-std::string namespaceSelector(const std::optional<JsonReader>& labels) {
-  if (!labels) return {};
-  std::string selector = withTerms({}, *labels);
-  return selector.empty() ? "all()" : selector;
-}
-
-std::optional<Prefix> readCidr(const std::string& text) {
-  return text.find('/') == std::string::npos ? std::nullopt : Prefix::parseNetwork(text);
-}
 
 void readIpBlock(const JsonReader& block, EntityRule& peer) {
   block.onlyFields({"cidr", "except"});
@@ -113,32 +49,6 @@ EntityRule readPeer(const JsonReader& reader) {
   return peer;
 }
 
-/// Overlapping and adjacent numbers become one range; names come first, unless there is nothing to
-/// merge.
-std::vector<Port> simplified(const std::vector<Port>& ports) {
-  std::vector<Port> out;
-  std::vector<PortRange> ranges;
-  for (const Port& port : ports) {
-    if (port.name.empty()) {
-      ranges.push_back(port.range);
-    } else {
-      out.push_back(port);
-    }
-  }
-  if (ranges.empty() || (ranges.size() == 1 && ranges[0].first == ranges[0].last)) return ports;
-  std::sort(ranges.begin(), ranges.end());
-  PortRange open = ranges.front();
-  for (const PortRange& range : ranges) {
-    if (range.first > open.last + 1) {
-      out.push_back({open, {}});
-      open = range;
-    }
-    open.last = std::max(open.last, range.last);
-  }
-  out.push_back({open, {}});
-  return out;
-}
-
 /// No value: every port of the protocol.
 std::optional<Port> readPort(const JsonReader& reader) {
   const json* raw = reader.raw("port");
@@ -166,13 +76,6 @@ std::optional<Port> readPort(const JsonReader& reader) {
   return port;
 }
 
-struct ProtocolPorts {
-  std::uint8_t number = 6;
-  bool all = false;
-  std::vector<Port> ports;
-};
-using PortsByProtocol = std::map<std::string, ProtocolPorts>;  // "" is any protocol
-
 PortsByProtocol readPorts(const JsonReader& rule) {
   PortsByProtocol out;
   const auto entries = rule.objects("ports");
@@ -181,10 +84,7 @@ PortsByProtocol readPorts(const JsonReader& rule) {
     entry.onlyFields({"protocol", "port", "endPort"});
     const std::string protocol = entry.stringOr("protocol", "TCP");
     ProtocolPorts& into = out[protocol];
-    if (protocol == "UDP") into.number = 17;
-    if (protocol == "SCTP") into.number = 132;
-    if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP")
-      entry.error("protocol", "must be TCP, UDP or SCTP");
+    if (!transportNumber(protocol)) entry.error("protocol", "must be TCP, UDP or SCTP");
     if (auto port = readPort(entry)) {
       into.ports.push_back(std::move(*port));
     } else {
@@ -194,46 +94,17 @@ PortsByProtocol readPorts(const JsonReader& rule) {
   return out;
 }
 
-void convertRule(const JsonReader& rule, PolicyDirection direction,
-                 std::vector<PolicyRule>& rules) {
+std::vector<PolicyRule> rulesOf(const json& spec, PolicyDirection direction, Decoded& out) {
   const char* peersField = direction == PolicyDirection::Ingress ? "from" : "to";
-  rule.onlyFields({peersField, "ports"});
-  std::vector<EntityRule> peers;
-  for (const JsonReader& peer : rule.objects(peersField)) peers.push_back(readPeer(peer));
-  if (peers.empty()) peers.emplace_back();
-  for (const auto& [protocol, ports] : readPorts(rule)) {
-    for (const EntityRule& peer : peers) {
-      PolicyRule made;
-      if (!protocol.empty()) made.protocol = ports.number;
-      (direction == PolicyDirection::Ingress ? made.source : made.destination) = peer;
-      if (!ports.all) made.destination.ports = simplified(ports.ports);
-      rules.push_back(std::move(made));
-    }
-  }
-}
-
-/// Rules that cannot be converted are left out; their errors go to `out`.
-std::vector<PolicyRule> convertRules(const json& spec, PolicyDirection direction, Decoded& out) {
-  const char* name = direction == PolicyDirection::Ingress ? "ingress" : "egress";
-  std::vector<PolicyRule> rules;
-  const auto list = spec.find(name);
-  if (list == spec.end() || list->is_null()) return rules;
-  if (!list->is_array()) {
-    out.errors.push_back({std::string("spec.") + name, "must be a list of rules"});
-    return rules;
-  }
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    std::vector<FieldError> errors;
-    std::vector<PolicyRule> made;
-    const std::string path = std::string("spec.") + name + "[" + std::to_string(i) + "]";
-    convertRule(JsonReader((*list)[i], errors, UnknownFields::Errors), direction, made);
-    if (errors.empty()) rules.insert(rules.end(), made.begin(), made.end());
-    for (FieldError& error : errors) {
-      out.errors.push_back({error.field.empty() ? path : path + "." + error.field,
-                            std::move(error.reason) + "; the rule is left out"});
-    }
-  }
-  return rules;
+  const auto read = [&](const JsonReader& reader) {
+    KubernetesRule rule;
+    reader.onlyFields({peersField, "ports"});
+    for (const JsonReader& peer : reader.objects(peersField)) rule.peers.push_back(readPeer(peer));
+    rule.ports = readPorts(reader);
+    return rule;
+  };
+  const auto leaveOut = [](const KubernetesRule&) { return std::optional<PolicyRule>(); };
+  return convertRules(spec, direction, {read, leaveOut}, out);
 }
 
 /// As the API server sets them: Ingress always, Egress if there is an egress rule.
@@ -259,8 +130,10 @@ void decodeKubernetesPolicy(const json& document, Decoded& out) {
   const bool named = out.errors.empty();
   const JsonReader top(document, out.errors, UnknownFields::Errors);
   top.onlyFields({"apiVersion", "kind", "metadata", "spec", "status"});
-  Policy policy{
-      .ns = out.key.ns, .name = out.name, .order = kOrder, .selector = std::string(kPodsOnly)};
+  Policy policy{.ns = out.key.ns,
+                .name = out.name,
+                .order = kOrder,
+                .selector = podSelector(std::nullopt)};
   policy.appliesToIngress = true;
   const auto spec = top.object("spec");
   bool usable = named && (spec || !top.has("spec"));
@@ -272,8 +145,8 @@ void decodeKubernetesPolicy(const json& document, Decoded& out) {
     // A policy of which nobody knows whom it selects cannot be in force.
     usable = usable && out.errors.size() == before;
     readTypes(*spec, policy);
-    policy.ingress = convertRules(document.at("spec"), PolicyDirection::Ingress, out);
-    policy.egress = convertRules(document.at("spec"), PolicyDirection::Egress, out);
+    policy.ingress = rulesOf(document.at("spec"), PolicyDirection::Ingress, out);
+    policy.egress = rulesOf(document.at("spec"), PolicyDirection::Egress, out);
   }
   if (usable) out.value = std::make_shared<const Policy>(std::move(policy));
 }

@@ -39,6 +39,12 @@ std::string_view kindText(Kind kind) {
       return "GlobalNetworkPolicy";
     case Kind::KubernetesNetworkPolicy:
       return "KubernetesNetworkPolicy";
+    case Kind::ClusterNetworkPolicy:
+      return "ClusterNetworkPolicy";
+    case Kind::AdminNetworkPolicy:
+      return "AdminNetworkPolicy";
+    case Kind::BaselineAdminNetworkPolicy:
+      return "BaselineAdminNetworkPolicy";
     case Kind::NetworkSet:
       return "NetworkSet";
     case Kind::GlobalNetworkSet:
@@ -65,6 +71,15 @@ std::string_view kindText(Kind kind) {
       break;
   }
   return "Unknown";
+}
+
+std::optional<Tier> builtInTier(std::string_view name) {
+  if (name == "default") return Tier{std::string(name), kDefaultTierOrder, TierDefault::Deny};
+  if (name == kAdminTier || name == kOlderAdminTier)
+    return Tier{std::string(name), 1'000, TierDefault::Pass};
+  if (name == kBaselineTier || name == kOlderBaselineTier)
+    return Tier{std::string(name), 10'000'000, TierDefault::Pass};
+  return std::nullopt;
 }
 
 std::string ObjectKey::str() const {

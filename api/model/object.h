@@ -20,8 +20,8 @@
 namespace margay::api {
 
 /// Kinds that users write. Those after `FirstConverted` never reach the controllers: the sources
-/// turn them into the others (Pod -> WorkloadEndpoint, Namespace and ServiceAccount -> Profile,
-/// KubernetesNetworkPolicy -> Policy).
+/// turn them into the others (Pod -> WorkloadEndpoint, Namespace and ServiceAccount -> Profile).
+/// The kinds from NetworkPolicy to BaselineAdminNetworkPolicy all have a Policy as value.
 enum class Kind : std::uint8_t {
   WorkloadEndpoint,
   HostEndpoint,  ///< later: values reach the store, no controller reads them yet
@@ -30,6 +30,9 @@ enum class Kind : std::uint8_t {
   NetworkPolicy,
   GlobalNetworkPolicy,
   KubernetesNetworkPolicy,
+  ClusterNetworkPolicy,
+  AdminNetworkPolicy,
+  BaselineAdminNetworkPolicy,
   NetworkSet,
   GlobalNetworkSet,
   IPPool,

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/model/labels.h"
@@ -65,11 +66,14 @@ struct PolicyRule {
   std::optional<IcmpFields> notIcmp;
   EntityRule source;
   EntityRule destination;
+  std::string name;  ///< for people only; often empty
   bool operator==(const PolicyRule&) const = default;
 };
 
-/// NetworkPolicy, GlobalNetworkPolicy, and Kubernetes' NetworkPolicy after conversion (tier
-/// default, order 1000, its name as in Kubernetes).
+/// NetworkPolicy, GlobalNetworkPolicy, and Kubernetes' policies after conversion, under their names
+/// in Kubernetes: NetworkPolicy (tier default, order 1000), ClusterNetworkPolicy,
+/// AdminNetworkPolicy and BaselineAdminNetworkPolicy (global, in tiers of their own, order =
+/// priority).
 struct Policy {
   SharedString ns;  ///< empty: global
   std::string name;
@@ -96,6 +100,14 @@ struct Tier {
   bool operator==(const Tier&) const = default;
 };
 inline constexpr double kDefaultTierOrder = 1'000'000;
+/// Tiers of ClusterNetworkPolicy, and of AdminNetworkPolicy and BaselineAdminNetworkPolicy.
+inline constexpr std::string_view kAdminTier = "kube-admin";
+inline constexpr std::string_view kBaselineTier = "kube-baseline";
+inline constexpr std::string_view kOlderAdminTier = "adminnetworkpolicy";
+inline constexpr std::string_view kOlderBaselineTier = "baselineadminnetworkpolicy";
+/// Tiers that exist without being written: `default` and those above, which pass what their
+/// policies do not decide.
+[[nodiscard]] std::optional<Tier> builtInTier(std::string_view name);
 
 struct Profile {
   std::string name;

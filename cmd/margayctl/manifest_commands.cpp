@@ -116,8 +116,9 @@ int runExplain(const Environment& env, const ExplainArguments& arguments, Output
       const auto value = text(stage, key);
       return value.empty() ? std::string("-") : value;
     };
-    rows.push_back({cell("name"), cell("endpoint"), cell("tier"), cell("policy"), cell("rule"),
-                    cell("action")});
+    const auto called = text(stage, "ruleName");
+    rows.push_back({cell("name"), cell("endpoint"), cell("tier"), cell("policy"),
+                    cell("rule") + (called.empty() ? "" : " (" + called + ')'), cell("action")});
   }
   if (rows.size() > 1) {
     printTable(rows);

@@ -25,11 +25,11 @@ std::string shortList(const std::vector<std::string>& names) {
 
 void addTiers(const Objects& objects, std::vector<Notice>& out) {
   for (auto at = objects.lower_bound({Kind::NetworkPolicy, {}, {}});
-       at != objects.end() && at->first.kind <= Kind::KubernetesNetworkPolicy; ++at) {
+       at != objects.end() && at->first.kind <= Kind::BaselineAdminNetworkPolicy; ++at) {
     const auto* policy = std::get_if<std::shared_ptr<const api::Policy>>(&at->second);
     if (policy == nullptr) continue;
     const auto& tier = (*policy)->tier;
-    if (tier == "default" || objects.contains({Kind::Tier, {}, tier})) continue;
+    if (api::builtInTier(tier) || objects.contains({Kind::Tier, {}, tier})) continue;
     out.push_back({at->first, "spec.tier",
                    "there is no Tier " + tier +
                        ": the policy applies after all tiers that exist, and what it does not "

@@ -94,6 +94,9 @@ void PolicyEngine::update(const api::Update& update) {
     case api::Kind::NetworkPolicy:
     case api::Kind::GlobalNetworkPolicy:
     case api::Kind::KubernetesNetworkPolicy:
+    case api::Kind::ClusterNetworkPolicy:
+    case api::Kind::AdminNetworkPolicy:
+    case api::Kind::BaselineAdminNetworkPolicy:
       return state_->policies.set(key, valueOf<api::Policy>(update), state_->locals.dirtyClasses());
     default:
       return;

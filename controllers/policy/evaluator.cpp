@@ -41,22 +41,25 @@ std::vector<std::shared_ptr<const T>> all(const Objects& objects) {
   return out;
 }
 
-/// Tiers in the order in which they apply; `default` exists without being written. After them, by
-/// name, those that only policies name.
+/// Tiers that policies name, in the order in which they apply: those that are written or built in,
+/// and after them, by name, those that are neither.
 std::vector<api::Tier> sortedTiers(const Objects& objects) {
+  std::set<std::string> names;
+  for (const auto& policy : all<api::Policy>(objects)) names.insert(policy->tier);
   std::vector<api::Tier> tiers;
-  std::set<std::string> missing;
-  for (const auto& policy : all<api::Policy>(objects)) missing.insert(policy->tier);
-  for (const auto& tier : all<api::Tier>(objects)) tiers.push_back(*tier);
-  const auto isDefault = [](const api::Tier& tier) { return tier.name == "default"; };
-  if (std::none_of(tiers.begin(), tiers.end(), isDefault))
-    tiers.push_back({"default", api::kDefaultTierOrder});
+  for (const auto& tier : all<api::Tier>(objects)) {
+    if (names.erase(tier->name) > 0) tiers.push_back(*tier);
+  }
+  std::vector<api::Tier> missing;
+  for (const auto& name : names) {
+    const auto builtIn = api::builtInTier(name);
+    (builtIn ? tiers : missing).push_back(builtIn.value_or(api::Tier{name, std::nullopt}));
+  }
   std::sort(tiers.begin(), tiers.end(), [](const api::Tier& a, const api::Tier& b) {
     return std::tuple(!a.order.has_value(), a.order.value_or(0), a.name) <
            std::tuple(!b.order.has_value(), b.order.value_or(0), b.name);
   });
-  for (const auto& tier : tiers) missing.erase(tier.name);
-  for (const auto& name : missing) tiers.push_back({name, std::nullopt, api::TierDefault::Deny});
+  tiers.insert(tiers.end(), missing.begin(), missing.end());
   return tiers;
 }
 
@@ -146,6 +149,7 @@ class EndpointEvaluation {
       if (!packet_.matches(rules[i], ns)) continue;
       record(tier, policy, directionText() + '[' + std::to_string(i) + ']',
              std::string(actionText(rules[i].action)));
+      stages_.back().ruleName = rules[i].name;
       switch (rules[i].action) {
         case api::RuleAction::Allow:
           return Outcome::Allow;
@@ -167,7 +171,7 @@ class EndpointEvaluation {
   void record(const std::string& tier, const std::string& policy, const std::string& rule,
               const std::string& action) {
     stages_.push_back({directionText(), endpoint_.ns.str() + '/' + endpoint_.workload(), tier,
-                       policy, rule, action});
+                       policy, rule, action, {}});
   }
 
   const Objects& objects_;

@@ -35,6 +35,7 @@ struct Stage {
   std::string policy;  ///< "namespace/name", "name", or "profile NAME"; empty at the end of a tier
   std::string rule;    ///< "ingress[2]", "end of tier", "no profile matched"
   std::string action;  ///< "Allow", "Deny", "Pass", "Log"
+  std::string ruleName = {};  ///< as the user called the rule; often empty
   bool operator==(const Stage&) const = default;
 };
 

@@ -21,7 +21,8 @@ bool Tiers::set(const std::string& name, TierPtr tier) {
 TierInForce Tiers::find(const std::string& name) const {
   if (const auto found = tiers_.find(name); found != tiers_.end())
     return {name, true, found->second->order, found->second->defaultAction};
-  if (name == "default") return {name, true, api::kDefaultTierOrder};
+  if (const auto builtIn = api::builtInTier(name))
+    return {name, true, builtIn->order, builtIn->defaultAction};
   return {name, false, std::nullopt};
 }
 

@@ -19,7 +19,7 @@ struct TierInForce {
   [[nodiscard]] static bool before(const TierInForce& a, const TierInForce& b);
 };
 
-/// Tiers by name. `default` exists without being written, with order 1,000,000 and action Deny. One
+/// Tiers by name. Those that are built in (`api::builtInTier`) exist without being written. One
 /// thread.
 class Tiers {
  public:

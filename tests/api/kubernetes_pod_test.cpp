@@ -212,7 +212,7 @@ TEST(KubernetesKinds, OthersAreFineMisspeltOnesAreNot) {
            {"v1", "Pdo"},
            {"networking.k8s.io/v1", "NetworkPolcy"},
            {"networking.k8s.io/v2", "NetworkPolicy"},
-           {"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"},
+           {"policy.networking.k8s.io/v1alpha1", "ClusterNetworkPolicy"},
            {"example.org/v1", "Thing"},
            {"", "Pod"},
            {"v1", ""}}) {

@@ -50,8 +50,17 @@ class RandomWorld {
       case 6:
         return test::put(slice());
       default:
-        return test::put(policy());
+        return kubernetes(test::put(policy()));
     }
+  }
+
+  /// Now and then a global policy is of a kind of Kubernetes: several kinds share names.
+  api::Update kubernetes(api::Update put) {
+    if (put.key.kind == api::Kind::GlobalNetworkPolicy && chance(2))
+      put.key.kind =
+          pick<api::Kind>({api::Kind::ClusterNetworkPolicy, api::Kind::AdminNetworkPolicy,
+                           api::Kind::BaselineAdminNetworkPolicy});
+    return put;
   }
 
   std::optional<double> order() {
@@ -164,7 +173,8 @@ class RandomWorld {
   std::mt19937 random_;
   std::vector<std::string> namespaces_{"a", "b"};
   std::vector<std::string> values_{"u", "v"};
-  std::vector<std::string> tiers_{"default", "t1", "t2"};
+  std::vector<std::string> tiers_{"default", "t1", "t2", "kube-admin", "kube-baseline",
+                                  "adminnetworkpolicy"};
   std::vector<std::string> profiles_{"kns.a", "kns.b", "extra", "projectcalico-default-allow"};
   std::vector<std::string> addresses_{"10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1", "fd00::2"};
   std::vector<std::string> selectors_{"",

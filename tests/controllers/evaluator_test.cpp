@@ -99,6 +99,32 @@ TEST_F(Evaluator, ASelectedEndpointTakesOnlyWhatARuleAllows) {
           Stage{"ingress", "default/b", "default", "default/allow-a", "ingress[0]", "Allow"}));
 }
 
+TEST_F(Evaluator, AdminTierComesFirstBaselineLastAndBothPassWhatTheyDoNotDecide) {
+  const auto add = [&](const char* name, const char* tier, RuleAction action, std::uint16_t port) {
+    auto& made = policy(name, "");
+    made.tier = tier;
+    PolicyRule rule;
+    rule.action = action;
+    rule.protocol = 6;
+    rule.name = std::string("of ") + name;
+    rule.destination.ports = {{{port, port}, ""}};
+    made.ingress = {rule};
+  };
+  add("admin-deny", "kube-admin", RuleAction::Deny, 81);
+  add("baseline-deny", "kube-baseline", RuleAction::Deny, 82);
+  add("older-deny", "baselineadminnetworkpolicy", RuleAction::Deny, 83);
+  EXPECT_TRUE(allowed("10.0.0.1", "10.0.0.2", 80)) << "no tier decides, the profile allows";
+  for (const std::uint16_t port : std::initializer_list<std::uint16_t>{81, 82, 83})
+    EXPECT_FALSE(allowed("10.0.0.1", "10.0.0.2", port)) << port;
+  policy("allow-all").ingress = {PolicyRule{}};
+  EXPECT_FALSE(allowed("10.0.0.1", "10.0.0.2", 81));
+  EXPECT_TRUE(allowed("10.0.0.1", "10.0.0.2", 82)) << "decided before the baseline";
+  const auto got = verdict(objects, {ip("10.0.0.1"), ip("10.0.0.2"), 6, 1, 81});
+  EXPECT_EQ(got.stages.back(),
+            (Stage{"ingress", "default/b", "kube-admin", "admin-deny", "ingress[0]", "Deny",
+                   "of admin-deny"}));
+}
+
 TEST_F(Evaluator, NamespaceSelectorsReadTheLabelsOfNamespaces) {
   auto& allow = policy("allow-blue");
   PolicyRule rule;

@@ -136,12 +136,19 @@ inline Sets sets(const Objects& objects, std::string_view node) {
 
 inline std::vector<api::Tier> sortedTiers(const Objects& objects) {
   std::vector<api::Tier> out;
-  bool hasDefault = false;
+  std::set<std::string> written;
   for (const auto& [key, tier] : all<api::Tier>(objects)) {
     out.push_back(*tier);
-    hasDefault = hasDefault || tier->name == "default";
+    written.insert(tier->name);
   }
-  if (!hasDefault) out.push_back({"default", api::kDefaultTierOrder, api::TierDefault::Deny});
+  const auto add = [&](const char* name, double order, api::TierDefault action) {
+    if (!written.contains(name)) out.push_back({name, order, action});
+  };
+  add("default", 1e6, api::TierDefault::Deny);
+  add("kube-admin", 1000, api::TierDefault::Pass);
+  add("adminnetworkpolicy", 1000, api::TierDefault::Pass);
+  add("kube-baseline", 1e7, api::TierDefault::Pass);
+  add("baselineadminnetworkpolicy", 1e7, api::TierDefault::Pass);
   std::sort(out.begin(), out.end(), [](const api::Tier& a, const api::Tier& b) {
     if (a.order.has_value() != b.order.has_value()) return a.order.has_value();
     return a.order == b.order ? a.name < b.name : a.order < b.order;

@@ -77,6 +77,13 @@ class RandomPolicies {
     return out + "ingress: " + rules("source") + ", egress: " + rules("destination") + "}";
   }
 
+  /// Of a ClusterNetworkPolicy.
+  std::string clusterSpec() {
+    return "{tier: " + pick({"Admin", "Baseline"}) + ", priority: " + std::to_string(below(3)) +
+           ", subject: " + pods() + ", ingress: " + clusterRules("from") +
+           ", egress: " + clusterRules("to") + "}";
+  }
+
  private:
   unsigned below(unsigned end) { return static_cast<unsigned>(random_() % end); }
   std::string pick(const std::vector<std::string>& from) {
@@ -110,6 +117,32 @@ class RandomPolicies {
         out += ", destination: {ports: " + pick({"[80]", "[81, \"8000:8100\"]", "[http]"}) + "}";
       }
       out += '}';
+    }
+    return out + "]";
+  }
+  std::string pods() {
+    return pick({"{namespaces: {}}", "{namespaces: {matchLabels: {team: blue}}}",
+                 "{pods: {podSelector: {matchLabels: {app: client}}}}",
+                 "{pods: {podSelector: {matchLabels: {role: far}}}}",
+                 "{pods: {podSelector: {matchExpressions: [{key: app, operator: NotIn, values: "
+                 "[odd]}]}, namespaceSelector: {matchLabels: {team: red}}}}"});
+  }
+  std::string clusterRules(const std::string& peers) {
+    std::string out;
+    for (auto count = 1 + below(3); count > 0; --count) {
+      const bool net = peers == "to" && below(4) == 0;
+      out += (out.empty() ? "[{action: " : ", {action: ") + pick({"Accept", "Deny", "Pass"}) +
+             ", " + peers + ": [" + (net ? "{networks: [10.65.1.0/24, \"fd65::/62\"]}" : pods()) +
+             "]";
+      if (below(2) == 0) {
+        out += ", protocols: [" +
+               pick({"{tcp: {destinationPort: {number: 80}}}",
+                     "{udp: {destinationPort: {range: {start: 80, end: 90}}}}",
+                     net ? "{tcp: {destinationPort: {number: 8080}}}"
+                         : "{destinationNamedPort: http}"}) +
+               "]";
+      }
+      out += "}";
     }
     return out + "]";
   }
@@ -209,6 +242,12 @@ TEST_F(PolicyChange, KernelDoesWhatTheEvaluatorSaysOfPoliciesByChance) {
       const auto spec = random.spec();
       const auto tier = spec.find("tier: first") != std::string::npos ? "first." : "";
       calico("GlobalNetworkPolicy", tier + ("chance-" + std::to_string(n)), spec);
+    }
+    for (int n = 0; n < 3; ++n) {
+      const auto name = "cluster-" + std::to_string(n);
+      put(name + ".yaml",
+          "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: "
+          "{name: " + name + "}\nspec: " + random.clusterSpec() + "\n");
     }
     cluster().converge();
     for (const auto* host : {&one(), &two()})
