@@ -24,6 +24,11 @@ Json forUsers(const EtcdKeyValue& kv) {
   if (!key) return {};
   auto document = parseStored(*key, kv.value);
   if (!document.is_object()) return {};
+  if (isTiered(*key->kind) && document["metadata"].is_object()) {
+    Json& labels = document["metadata"]["labels"];
+    if (!labels.is_object()) labels = Json::object();
+    if (!labels.contains(kTierLabel)) labels[kTierLabel] = "default";
+  }
   return withRevision(std::move(document), kv.modRevision);
 }
 
@@ -49,12 +54,24 @@ Result<const StoredKind*> checked(const Json& document, std::string& ns, std::st
 
 }  // namespace
 
+Result<EtcdObjects::Place> EtcdObjects::find(const StoredKind& kind, const std::string& ns,
+                                             const std::string& name) const {
+  const auto keys = possibleKeysOf(kind, ns, name);
+  for (const auto& key : keys) {
+    auto found = client_.get(key, stop_);
+    if (!found) return Fail(found.error());
+    if (*found) return Place{.key = key, .value = std::move(**found)};
+  }
+  return Place{.key = keys.front(), .value = std::nullopt};
+}
+
 Result<Json> EtcdObjects::get(const StoredKind& kind, const std::string& ns,
                               const std::string& name) const {
-  auto found = client_.get(storedKeyOf(kind, ns, name), stop_);
+  const auto found = find(kind, ns, name);
   if (!found) return Fail(found.error());
-  if (!*found) return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
-  auto document = forUsers(**found);
+  if (!found->value)
+    return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
+  auto document = forUsers(*found->value);
   if (document.is_null())
     return fail(Errc::Invalid, titleOf(kind, ns, name) + ": the stored value is no JSON object");
   return document;
@@ -76,26 +93,38 @@ Result<std::vector<Json>> EtcdObjects::list(const StoredKind& kind,
   return out;
 }
 
+Result<void> EtcdObjects::checkTier(const StoredKind& kind, const Json& document) const {
+  const auto tier = isTiered(kind) ? document["spec"].value("tier", "") : "";
+  if (tier.empty() || tier == "default") return {};
+  const auto found = find(*storedKindNamed("Tier"), "", tier);
+  if (!found) return Fail(found.error());
+  if (!found->value)
+    return fail(Errc::NotFound, "resource does not exist: Tier(" + tier + "): create it first");
+  return {};
+}
+
 Result<Json> EtcdObjects::write(const Json& document, Mode mode) const {
   std::string ns;
   std::string name;
   const auto kind = checked(document, ns, name);
   if (!kind) return Fail(kind.error());
-  const auto key = storedKeyOf(**kind, ns, name);
   const auto title = titleOf(**kind, ns, name);
-  auto before = client_.get(key, stop_);
-  if (!before) return Fail(before.error());
-  if (*before && mode == Mode::Create)
-    return fail(Errc::Stale, "resource already exists: " + title);
-  if (!*before && mode == Mode::Replace)
+  const auto place = find(**kind, ns, name);
+  if (!place) return Fail(place.error());
+  const auto& [key, before] = *place;
+  if (before && mode == Mode::Create) return fail(Errc::Stale, "resource already exists: " + title);
+  if (!before && mode == Mode::Replace)
     return fail(Errc::NotFound, "resource does not exist: " + title);
-  const std::int64_t revision = *before ? (*before)->modRevision : 0;
+  if (!before) {
+    if (auto tier = checkTier(**kind, document); !tier) return Fail(tier.error());
+  }
+  const std::int64_t revision = before ? before->modRevision : 0;
   const auto asked = document["metadata"].value("resourceVersion", Json());
   if (mode == Mode::Replace && asked.is_string() && asked != std::to_string(revision))
     return fail(Errc::Stale,
                 "update conflict: " + title + " has been changed since it was read; read it again");
-  const auto old = *before ? forUsers(**before) : Json();
-  const auto stored = storageForm(**kind, document, old);
+  auto stored = storageForm(**kind, document, before ? forUsers(*before) : Json());
+  stored["metadata"]["name"] = parseStoredKey(key)->name;
   auto written = client_.write(
       {{.key = key, .modRevision = revision}},
       {{.key = key, .value = stored.dump(-1, ' ', false, Json::error_handler_t::replace)}}, stop_);
@@ -117,11 +146,11 @@ Result<Json> EtcdObjects::apply(const Json& document) const {
 
 Result<void> EtcdObjects::remove(const StoredKind& kind, const std::string& ns,
                                  const std::string& name) const {
-  const auto key = storedKeyOf(kind, ns, name);
-  const auto found = client_.get(key, stop_);
+  const auto found = find(kind, ns, name);
   if (!found) return Fail(found.error());
-  if (!*found) return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
-  auto written = client_.write({{.key = key, .modRevision = (*found)->modRevision}},
+  const auto& [key, value] = *found;
+  if (!value) return fail(Errc::NotFound, "resource does not exist: " + titleOf(kind, ns, name));
+  auto written = client_.write({{.key = key, .modRevision = value->modRevision}},
                                {{.key = key, .value = std::nullopt}}, stop_);
   if (!written) return Fail(withContext(written.error(), titleOf(kind, ns, name)));
   return {};

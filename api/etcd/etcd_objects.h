@@ -32,7 +32,7 @@ class EtcdObjects {
   /// Each writes one object, whose kind and name are the document's, and gives it back as stored.
   /// `Errc::Invalid`: the document is not valid, all reasons in one line. `Errc::Stale`: somebody
   /// else was faster.
-  /// create: `Errc::Stale` also if it exists.
+  /// create: `Errc::Stale` also if it exists. `Errc::NotFound`: a new policy's tier does not exist.
   Result<nlohmann::json> create(const nlohmann::json& document) const;
   /// replace: `Errc::NotFound` if it does not exist; a resourceVersion must be the stored one.
   Result<nlohmann::json> replace(const nlohmann::json& document) const;
@@ -43,6 +43,14 @@ class EtcdObjects {
 
  private:
   enum class Mode { Create, Replace, Apply };
+  struct Place {
+    std::string key;  ///< for a new one if there is none
+    std::optional<EtcdKeyValue> value;
+  };
+  [[nodiscard]] Result<Place> find(const StoredKind& kind, const std::string& ns,
+                                   const std::string& name) const;
+  [[nodiscard]] Result<void> checkTier(const StoredKind& kind,
+                                       const nlohmann::json& document) const;
   Result<nlohmann::json> write(const nlohmann::json& document, Mode mode) const;
   EtcdClient& client_;
   std::stop_token stop_;

@@ -49,6 +49,15 @@ void policyTypes(Json& spec) {
     spec["types"] = {"Ingress", "Egress"};
 }
 
+/// By which Calico finds the policies of a tier.
+void tierLabel(Json& document) {
+  const auto tier = document["spec"].value("tier", "");
+  if (tier.empty() || tier == "default") return;
+  Json& labels = document["metadata"]["labels"];
+  if (!labels.is_object()) labels = Json::object();
+  labels[kTierLabel] = tier;
+}
+
 void poolDefaults(Json& spec) {
   const bool six = spec.value("cidr", "").find(':') != std::string::npos;
   if (!spec.contains("blockSize") || spec["blockSize"] == 0) spec["blockSize"] = six ? 122 : 26;
@@ -87,6 +96,7 @@ Json storageForm(const StoredKind& kind, Json document, const Json& before) {
     document["spec"] = Json::object();
   if (kind.kind == Kind::NetworkPolicy || kind.kind == Kind::GlobalNetworkPolicy)
     policyTypes(document["spec"]);
+  if (isTiered(kind)) tierLabel(document);
   if (kind.kind == Kind::IPPool) poolDefaults(document["spec"]);
   if (kind.kind == Kind::WorkloadEndpoint) endpointLabels(document);
   return document;

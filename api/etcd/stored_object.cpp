@@ -14,12 +14,6 @@ bool startsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 
-/// Whether its names have their tier before them.
-bool isTiered(const StoredKind& kind) {
-  return kind.kind == Kind::NetworkPolicy || kind.kind == Kind::GlobalNetworkPolicy ||
-         kind.kindName == "StagedNetworkPolicy" || kind.kindName == "StagedGlobalNetworkPolicy";
-}
-
 /// The string at metadata.`field`; null pointer if there is none.
 nlohmann::json::string_t* metadataText(nlohmann::json& document, const char* field) {
   if (!document.is_object()) return nullptr;
@@ -122,10 +116,25 @@ std::string storedKeyOf(const StoredKind& kind, std::string_view ns, std::string
   return key + nameInStore(kind, name);
 }
 
+bool isTiered(const StoredKind& kind) {
+  return kind.kind == Kind::NetworkPolicy || kind.kind == Kind::GlobalNetworkPolicy ||
+         kind.kindName == "StagedNetworkPolicy" || kind.kindName == "StagedGlobalNetworkPolicy";
+}
+
 std::string nameInStore(const StoredKind& kind, std::string_view name) {
-  const bool asIs = !isTiered(kind) || startsWith(name, "knp.") || startsWith(name, "ossg.") ||
-                    startsWith(name, kDefaultTier);
+  const bool asIs = !isTiered(kind) || name.find('.') != std::string_view::npos;
   return asIs ? std::string(name) : std::string(kDefaultTier).append(name);
+}
+
+std::vector<std::string> possibleKeysOf(const StoredKind& kind, std::string_view ns,
+                                        std::string_view name) {
+  std::vector<std::string> out = {storedKeyOf(kind, ns, name)};
+  if (!isTiered(kind)) return out;
+  const std::string folder = out[0].substr(0, out[0].rfind('/') + 1);
+  const std::string plain = folder + std::string(name);
+  const std::string prefixed = folder + std::string(kDefaultTier).append(name);
+  out.push_back(out[0] == plain ? prefixed : plain);
+  return out;
 }
 
 std::string_view nameForUsers(const StoredKind& kind, std::string_view stored) {

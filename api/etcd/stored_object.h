@@ -14,6 +14,8 @@
 namespace margay::api {
 
 inline constexpr std::string_view kResourcePrefix = "/calico/resources/v3/projectcalico.org/";
+/// Label of policies that names their tier; missing means "default".
+inline constexpr const char* kTierLabel = "projectcalico.org/tier";
 
 /// A kind of projectcalico.org/v3 as it is stored.
 struct StoredKind {
@@ -39,8 +41,15 @@ struct StoredKey {
 [[nodiscard]] std::string storedKeyOf(const StoredKind& kind, std::string_view ns,
                                       std::string_view name);
 
-/// Policies are stored with "default." before their name, but for those that kube-controllers
-/// ("knp.") and OpenStack ("ossg.") make. Other kinds keep their names.
+/// Every key that the object may be stored under, the one for new objects first: Calico before 3.30
+/// puts "default." before names that have a dot already, later ones before no name.
+[[nodiscard]] std::vector<std::string> possibleKeysOf(const StoredKind& kind, std::string_view ns,
+                                                      std::string_view name);
+
+/// Whether its objects are policies of a tier.
+[[nodiscard]] bool isTiered(const StoredKind& kind);
+/// Names of policies begin with that of their tier, "TIER.NAME"; those without a dot are stored
+/// with "default." before them. Other kinds keep their names.
 [[nodiscard]] std::string nameInStore(const StoredKind& kind, std::string_view name);
 [[nodiscard]] std::string_view nameForUsers(const StoredKind& kind, std::string_view stored);
 

@@ -203,6 +203,18 @@ TEST(StoredObject, KeysAreThoseOfCalico) {
   EXPECT_EQ(storedKeyOf(*storedKindNamed("NetworkPolicy"), "shop", "knp.default.allow-fe"),
             prefix + "networkpolicies/shop/knp.default.allow-fe");
   EXPECT_EQ(storedKeyOf(*storedKindNamed("Profile"), "", "kns.shop"), prefix + "profiles/kns.shop");
+  EXPECT_EQ(storedKeyOf(*storedKindNamed("GlobalNetworkPolicy"), "", "security.allow"),
+            prefix + "globalnetworkpolicies/security.allow");
+}
+
+TEST(StoredObject, PoliciesAreFoundUnderTheNamesOfEveryCalico) {
+  const std::string prefix = "/calico/resources/v3/projectcalico.org/networkpolicies/shop/";
+  const auto& kind = *storedKindNamed("NetworkPolicy");
+  EXPECT_THAT(possibleKeysOf(kind, "shop", "allow"),
+              ElementsAre(prefix + "default.allow", prefix + "allow"));
+  EXPECT_THAT(possibleKeysOf(kind, "shop", "tier.allow"),
+              ElementsAre(prefix + "tier.allow", prefix + "default.tier.allow"));
+  EXPECT_THAT(possibleKeysOf(*storedKindNamed("Profile"), "", "p"), SizeIs(1));
 }
 
 TEST(StoredObject, EveryKeyReadsBackAsItsKindAndName) {

@@ -109,6 +109,15 @@ std::unique_ptr<EtcdServer> EtcdServer::alone(Tls tls, const std::string& certif
   return made.empty() ? nullptr : std::move(made.front());
 }
 
+std::unique_ptr<EtcdServer> EtcdServer::at(const std::string& address) {
+  if (::access("/usr/bin/etcd", X_OK) != 0) return nullptr;
+  auto server = std::unique_ptr<EtcdServer>(new EtcdServer("m0"));
+  server->clientUrl_ = "http://" + address + ":2379";
+  server->peerUrl_ = "http://127.0.0.1:2380";
+  server->members_ = "m0=" + server->peerUrl_;
+  return server;
+}
+
 void EtcdServer::start(Wait wait) {
   if (!child_.started()) {
     std::vector<std::string> words = {"/usr/bin/etcd",

@@ -26,6 +26,8 @@ class EtcdServer {
                                                           const std::string& certificates = {});
   static std::unique_ptr<EtcdServer> alone(Tls tls = Tls::Off,
                                            const std::string& certificates = {});
+  /// One for the calling thread's network namespace, on this address of it; not started.
+  static std::unique_ptr<EtcdServer> at(const std::string& address);
 
   /// Starts it (again) and waits until it answers; with `Wait::No` only starts it.
   enum class Wait { Yes, No };
