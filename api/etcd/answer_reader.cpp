@@ -4,7 +4,7 @@
 #include <charconv>
 #include <utility>
 
-#include "api/etcd/base64.h"
+#include "api/codec/base64.h"
 
 namespace margay::api {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "api/etcd/json_push.h"
+#include "api/codec/json_push.h"
 #include "base/result.h"
 
 namespace margay::api {

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/etcd/base64.h"
+#include "api/codec/base64.h"
 
 namespace margay::api {
 

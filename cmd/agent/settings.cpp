@@ -66,12 +66,8 @@ Result<Settings> readSettings(std::map<std::string, std::string> environment,
       lower(get("CALICO_NETWORKING_BACKEND",
                 get("CALICO_NETWORKING", "true") == "false" ? "none" : "direct"));
   out.datastore = lower(get("DATASTORE_TYPE", get("FELIX_DATASTORETYPE", "file")));
-  if (out.datastore == "kubernetes") {
-    return fail(Errc::Unsupported,
-                "DATASTORE_TYPE=kubernetes is not built yet: set DATASTORE_TYPE=file and "
-                "MARGAY_DATA_DIR, or DATASTORE_TYPE=etcdv3 and ETCD_ENDPOINTS");
-  }
-  if (out.datastore != "file" && out.datastore != "etcdv3")
+  static const std::set<std::string> kDatastores = {"file", "etcdv3", "kubernetes"};
+  if (!kDatastores.contains(out.datastore))
     return fail(Errc::Invalid, "DATASTORE_TYPE=" + out.datastore +
                                    " is not known: it must be file, kubernetes or etcdv3");
   if (out.networkingBackend == "bird") {

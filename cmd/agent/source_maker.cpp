@@ -6,6 +6,9 @@
 #include "api/etcd/etcd_options.h"
 #include "api/etcd/etcd_source.h"
 #include "api/file/file_source.h"
+#include "api/kubernetes/access.h"
+#include "api/kubernetes/kubernetes_client.h"
+#include "api/kubernetes/kubernetes_source.h"
 
 namespace margay::agent {
 namespace {
@@ -21,10 +24,22 @@ Result<SourceMaker> etcdMaker(const Settings& settings) {
   });
 }
 
+Result<SourceMaker> kubernetesMaker(const Settings& settings) {
+  auto access = api::kubernetesAccess(settings.environment);
+  if (!access) return Fail(access.error());
+  auto client = api::KubernetesClient::make(std::move(*access));
+  if (!client) return Fail(client.error());
+  auto kept = std::make_shared<std::unique_ptr<api::KubernetesClient>>(std::move(*client));
+  return SourceMaker([kept](api::Mailbox& mailbox) {
+    return std::make_unique<api::KubernetesSource>(std::move(*kept), mailbox);
+  });
+}
+
 }  // namespace
 
 Result<SourceMaker> sourceMaker(const Settings& settings, const controllers::NodeOptions& options) {
   if (settings.datastore == "etcdv3") return etcdMaker(settings);
+  if (settings.datastore == "kubernetes") return kubernetesMaker(settings);
   api::FileSourceOptions files;
   files.interfacePrefix = options.statics.interfacePrefixes.front();
   return SourceMaker([directory = settings.dataDir, files](api::Mailbox& mailbox) {

@@ -13,7 +13,7 @@ namespace margay::agent {
 /// Makes the source, once, for the mailbox that it will post to.
 using SourceMaker = std::function<std::unique_ptr<api::Source>(api::Mailbox&)>;
 
-/// The source that DATASTORE_TYPE names: "file" or "etcdv3". `Errc::Invalid` with one line where
+/// The source that DATASTORE_TYPE names: "file", "etcdv3" or "kubernetes". `Errc::Invalid` with one line where
 /// its settings or certificates cannot be used; whether it answers shows only when it is started.
 Result<SourceMaker> sourceMaker(const Settings& settings, const controllers::NodeOptions& options);
 

@@ -2,13 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-
-#include <functional>
-#include <map>
 
 #include "api/etcd/stored_object.h"
 #include "tests/api/etcd_server.h"
+#include "tests/api/mail_reader.h"
 #include "tests/api/relay.h"
 
 namespace margay::api {
@@ -20,75 +17,9 @@ using test::EtcdServer;
 using test::post;
 using test::quickOptions;
 using ::testing::HasSubstr;
-using Clock = std::chrono::steady_clock;
 
 #define NEEDS_ETCD(server) \
   if (!(server)) GTEST_SKIP() << "/usr/bin/etcd is not there (Debian's etcd-server)"
-
-/// What the loop would see: the newest value of each key.
-class Reader {
- public:
-  explicit Reader(Mailbox& mailbox) : mailbox_(mailbox) {}
-
-  /// Takes mail until it is as wanted.
-  bool until(const std::function<bool()>& wanted, milliseconds limit = seconds(30)) {
-    const auto deadline = Clock::now() + limit;
-    for (;;) {
-      take();
-      if (wanted()) return true;
-      const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-      if (left.count() <= 0) return false;
-      pollfd entry{mailbox_.fd(), POLLIN, 0};
-      ::poll(&entry, 1, static_cast<int>(left.count()));
-    }
-  }
-  bool untilSynced() {
-    return until([this] { return state().synced && state().connected; });
-  }
-  bool untilConnected(bool connected, milliseconds limit = seconds(30)) {
-    return until([=, this] { return state().connected == connected; }, limit);
-  }
-  bool untilHas(const std::string& key, milliseconds limit = seconds(30)) {
-    return until([&] { return has(key); }, limit);
-  }
-  bool untilGone(const std::string& key, milliseconds limit = seconds(30)) {
-    return until([&] { return !has(key); }, limit);
-  }
-  [[nodiscard]] bool has(const std::string& key) const { return objects_.contains(key); }
-  [[nodiscard]] std::size_t size() const { return objects_.size(); }
-  [[nodiscard]] const SourceState& state() const { return state_; }
-  [[nodiscard]] std::size_t updates() const { return updates_; }
-  [[nodiscard]] bool everDisconnected() const { return everDisconnected_; }
-  [[nodiscard]] const std::vector<std::uint64_t>& barriers() const { return barriers_; }
-  void forget() {
-    updates_ = 0;
-    everDisconnected_ = false;
-  }
-
- private:
-  void take() {
-    auto batch = mailbox_.take();
-    for (auto& [name, state] : batch.states) {
-      state_ = state;
-      everDisconnected_ = everDisconnected_ || !state.connected;
-    }
-    for (auto& update : batch.updates) {
-      ++updates_;
-      if (update.value)
-        objects_.insert_or_assign(update.key.str(), *update.value);
-      else
-        objects_.erase(update.key.str());
-    }
-    barriers_.insert(barriers_.end(), batch.barriers.begin(), batch.barriers.end());
-  }
-
-  Mailbox& mailbox_;
-  SourceState state_;
-  std::map<std::string, Value> objects_;
-  std::size_t updates_ = 0;
-  bool everDisconnected_ = false;
-  std::vector<std::uint64_t> barriers_;
-};
 
 std::unique_ptr<EtcdClient> clientOf(const EtcdOptions& options) {
   auto made = EtcdClient::make(options);
@@ -129,7 +60,7 @@ struct Following {
   }
 
   Mailbox mailbox;
-  Reader reader{mailbox};
+  test::MailReader reader{mailbox};
   std::unique_ptr<EtcdClient> writer;
   EtcdSource source;
 };

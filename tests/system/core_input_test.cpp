@@ -163,7 +163,7 @@ TEST_F(CoreInput, WhatTheEnvironmentGetsWrongIsOneLineAndExit1) {
   for (const auto& [environment, words] : std::vector<std::pair<Environment, std::string>>{
            {{{"FELIX_IPTABLESMARKMASK", "0x10000"}}, "FELIX_IPTABLESMARKMASK"},
            {{{"FELIX_IPTABLESMARKMASK", "0xffffffff"}}, "kube-proxy"},
-           {{{"DATASTORE_TYPE", "kubernetes"}}, "not built yet"},
+           {{{"DATASTORE_TYPE", "kubernetes"}}, "set KUBECONFIG"},
            {{{"DATASTORE_TYPE", "paper"}}, "must be file"}}) {
     const auto got = host().agent("--once", environment);
     EXPECT_EQ(got.status, 1) << got.output;

@@ -1,4 +1,4 @@
-#include "api/etcd/base64.h"
+#include "api/codec/base64.h"
 
 #include <array>
 #include <cstdint>

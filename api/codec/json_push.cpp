@@ -1,4 +1,6 @@
-#include "api/etcd/json_push.h"
+#include "api/codec/json_push.h"
+
+#include <utility>
 
 namespace margay::api {
 namespace {
@@ -11,6 +13,12 @@ bool isWord(char c) {
          c == 'E';
 }
 
+/// Where the next quote or backslash is.
+std::size_t endOfPlain(std::string_view text, std::size_t at) {
+  while (at < text.size() && text[at] != '"' && text[at] != '\\') ++at;
+  return at;
+}
+
 Fail noJson(const std::string& why) {
   return fail(Errc::Transient, "the answer is no JSON: " + why);
 }
@@ -20,39 +28,78 @@ Fail noJson(const std::string& why) {
 Result<void> JsonPush::feed(std::string_view piece) {
   std::size_t at = 0;
   while (at < piece.size()) {
-    Result<void> done;
-    switch (state_) {
-      case State::Text: {
-        const std::size_t stop = std::min(piece.find_first_of("\"\\", at), piece.size());
-        if (text_.size() + stop - at > kMaxText) return noJson("a string has no end");
-        text_.append(piece, at, stop - at);
-        at = stop;
-        if (at == piece.size()) return {};
-        if (piece[at++] == '"')
-          endText();
-        else
-          state_ = State::Escape;
-        break;
-      }
-      case State::Escape:
-        done = escape(piece[at++]);
-        break;
-      case State::Unicode:
-        done = unicode(piece[at++]);
-        break;
-      case State::Word:
-        if (isWord(piece[at]))
-          text_ += piece[at++];
-        else
-          endWord();
-        if (text_.size() > 64) return noJson("a number has no end");
-        break;
-      case State::Any:
-      case State::Key:
-        done = structural(piece[at++]);
-        break;
+    if (auto done = step(piece, at); !done) return done;
+  }
+  return {};
+}
+
+Result<void> JsonPush::step(std::string_view piece, std::size_t& at) {
+  switch (state_) {
+    case State::Text:
+      return text(piece, at);
+    case State::Escape:
+      return escape(piece[at++]);
+    case State::Unicode:
+      return unicode(piece[at++]);
+    case State::Word:
+      if (isWord(piece[at]))
+        text_ += piece[at++];
+      else
+        endWord();
+      if (text_.size() > 64) return noJson("a number has no end");
+      return {};
+    case State::Skip:
+    case State::SkipText:
+    case State::SkipEscape:
+      return skip(piece, at);
+    case State::Any:
+    case State::Key:
+      break;
+  }
+  return structural(piece[at++]);
+}
+
+Result<void> JsonPush::text(std::string_view piece, std::size_t& at) {
+  const std::size_t stop = endOfPlain(piece, at);
+  if (text_.size() + stop - at > kMaxText) return noJson("a string has no end");
+  text_.append(piece, at, stop - at);
+  at = stop;
+  if (at == piece.size()) return {};
+  if (piece[at++] == '"')
+    endText();
+  else
+    state_ = State::Escape;
+  return {};
+}
+
+/// Passes over one value; only strings and brackets matter.
+Result<void> JsonPush::skip(std::string_view piece, std::size_t& at) {
+  while (at < piece.size()) {
+    if (state_ == State::SkipEscape) {
+      state_ = State::SkipText;
+      ++at;
+      continue;
     }
-    if (!done) return done;
+    if (state_ == State::SkipText) {
+      at = endOfPlain(piece, at);
+      if (at == piece.size()) return {};
+      state_ = piece[at++] == '"' ? State::Skip : State::SkipEscape;
+      continue;
+    }
+    const char c = piece[at];
+    const bool closes = c == '}' || c == ']';
+    if (skipDepth_ == 0 && (closes || c == ',')) {
+      state_ = State::Any;  // and that character is not part of the value
+      return {};
+    }
+    ++at;
+    if (c == '"') {
+      state_ = State::SkipText;
+    } else if (c == '{' || c == '[') {
+      ++skipDepth_;
+    } else if (closes) {
+      --skipDepth_;
+    }
   }
   return {};
 }
@@ -65,7 +112,7 @@ Result<void> JsonPush::structural(char c) {
     case '\r':
       return {};
     case ':':
-      state_ = State::Any;
+      state_ = std::exchange(skipNext_, false) ? State::Skip : State::Any;
       return {};
     case ',':
       state_ = arrays_.empty() || arrays_.back() ? State::Any : State::Key;
@@ -176,7 +223,7 @@ void JsonPush::endText() {
   if (isKey_)
     events_.key(text_);
   else
-    events_.scalar(text_);
+    events_.string(text_);
 }
 
 void JsonPush::endWord() {

@@ -15,8 +15,10 @@ class JsonEvents {
  public:
   virtual ~JsonEvents() = default;
   virtual void key(std::string_view name) = 0;
-  /// A string without its escapes, or the text of a number, true, false or null.
+  /// The text of a number, true, false or null; a string too, for who does not tell them apart.
   virtual void scalar(std::string_view text) = 0;
+  /// A string without its escapes.
+  virtual void string(std::string_view text) { scalar(text); }
   virtual void begin(bool isArray) = 0;
   virtual void end() = 0;
 };
@@ -30,11 +32,17 @@ class JsonPush {
   /// `Errc::Transient` where the text is no JSON, nests too deep or has too long a string. Use no
   /// more after that.
   Result<void> feed(std::string_view piece);
+  /// To be called while `JsonEvents::key` is told: the value of this key is passed over, which is
+  /// several times as fast as to be told of it.
+  void skipValue() { skipNext_ = true; }
 
  private:
-  enum class State : std::uint8_t { Any, Key, Text, Escape, Unicode, Word };
+  enum class State : std::uint8_t { Any, Key, Text, Escape, Unicode, Word, Skip, SkipText, SkipEscape };
 
+  Result<void> step(std::string_view piece, std::size_t& at);
+  Result<void> text(std::string_view piece, std::size_t& at);
   Result<void> structural(char c);
+  Result<void> skip(std::string_view piece, std::size_t& at);
   Result<void> escape(char c);
   Result<void> unicode(char c);
   void appendCodePoint(std::uint32_t code);
@@ -50,6 +58,8 @@ class JsonPush {
   std::uint32_t code_ = 0;
   std::uint32_t highSurrogate_ = 0;
   int digits_ = 0;
+  bool skipNext_ = false;       // the value of the key that was just told
+  std::size_t skipDepth_ = 0;   // open containers of the value that is passed over
 };
 
 }  // namespace margay::api

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/codec/decoded.h"
+#include "api/model/object.h"
+
+namespace margay::api {
+
+/// An object as the server has it.
+struct ServerObject {
+  std::string_view ns;
+  std::string_view name;
+  std::string_view version;  ///< metadata.resourceVersion
+};
+
+/// Which objects of one kind the server has, and what each change of them means for the store. A
+/// change that changes no value says nothing. An object costs 60 bytes besides its value, and one
+/// that is no pod also its name. One thread.
+class KnownObjects {
+ public:
+  /// A list begins: objects that it does not have when it ends are gone.
+  void beginList() { ++list_; }
+  /// The list has this object; true if it is known at this version, so that it need not be decoded.
+  [[nodiscard]] bool listedBefore(const ServerObject& object);
+  void put(const ServerObject& object, Decoded decoded, std::vector<Update>& updates);
+  void remove(std::string_view ns, std::string_view name, std::vector<Update>& updates);
+  void endList(std::vector<Update>& updates);
+
+  [[nodiscard]] std::vector<InvalidObject> invalid() const;
+  [[nodiscard]] std::vector<std::string> warnings() const;
+  /// Changes whenever `invalid` or `warnings` may have.
+  [[nodiscard]] std::uint64_t notesVersion() const { return notesVersion_; }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+
+ private:
+  /// What does not follow from the value. A pod's endpoint has its name in its own.
+  struct Origin {
+    std::string ns;
+    std::string name;
+    ObjectKey key;
+  };
+  struct Entry {
+    Value value;
+    std::unique_ptr<Origin> origin;
+    std::uint64_t version = 0;
+    std::uint32_t hash = 0;
+    std::uint32_t list = 0;  // the last that had it
+  };
+  struct Notes {
+    std::uint32_t list = 0;
+    std::vector<InvalidObject> invalid;
+    std::vector<std::string> warnings;
+  };
+  static constexpr std::uint32_t kFree = UINT32_MAX;
+  static constexpr std::size_t kNone = SIZE_MAX;
+
+  [[nodiscard]] static bool is(const Entry& entry, std::string_view ns, std::string_view name);
+  [[nodiscard]] static ObjectKey keyOf(const Entry& entry);
+  [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
+  [[nodiscard]] std::size_t slotOf(std::uint32_t hash, std::string_view ns,
+                                   std::string_view name) const;
+  [[nodiscard]] Entry* find(std::string_view ns, std::string_view name);
+  void insert(Entry entry);
+  void place(std::uint32_t index);
+  void erase(std::size_t slot);
+  void drop(std::string_view ns, std::string_view name, std::vector<Update>& updates);
+  void note(const ServerObject& object, const Decoded& decoded);
+
+  std::deque<Entry> entries_;
+  std::vector<std::uint32_t> slots_;  // into entries_; open addressing, linear, a power of two
+  std::map<std::string, Notes> notes_;  // by "namespace/name"
+  std::uint64_t notesVersion_ = 0;
+  std::uint32_t list_ = 0;
+};
+
+}  // namespace margay::api

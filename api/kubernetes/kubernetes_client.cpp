@@ -1,0 +1,243 @@
+#include "api/kubernetes/kubernetes_client.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "api/kubernetes/credentials.h"
+#include "api/kubernetes/item_text.h"
+#include "api/server/http.h"
+
+namespace margay::api {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Why = KubernetesError::Why;
+
+constexpr int kPage = 500;
+constexpr milliseconds kHead{15'000};
+constexpr milliseconds kBodyIdle{15'000};
+constexpr seconds kLongestWait{60};
+constexpr std::size_t kMaxErrorBody = 64U << 10U;
+constexpr std::size_t kMaxDiscovery = 4U << 20U;
+
+std::string pathOf(const KubernetesResource& resource, std::string_view groupVersion) {
+  return groupPath(groupVersion) + "/" + std::string(resource.plural);
+}
+
+KubernetesError errorOf(const Error& error) {
+  const Why why = error.code == Errc::Interrupted ? Why::Interrupted
+                  : error.code == Errc::Invalid   ? Why::Refused
+                                                  : Why::Away;
+  return {.why = why, .what = error.what};
+}
+
+/// Reads all of it, or the beginning of what is longer.
+Result<std::string> rest(HttpBody& body, std::size_t maxBytes, const std::stop_token& stop) {
+  std::string all;
+  std::string piece;
+  while (all.size() < maxBytes) {
+    const auto read = body.read(piece, kBodyIdle, stop);
+    if (!read) return Fail(read.error());
+    if (*read == HttpBody::Read::End) break;
+    if (*read == HttpBody::Read::Idle)
+      return fail(Errc::Transient, "the answer stopped in its middle");
+    all += piece;
+  }
+  return all;
+}
+
+seconds retryAfter(const HttpBody& body) {
+  const auto found = body.headers().find("retry-after");
+  if (found == body.headers().end()) return seconds(0);
+  int value = 0;
+  std::from_chars(found->second.data(), found->second.data() + found->second.size(), value);
+  return std::clamp(seconds(value), seconds(0), kLongestWait);
+}
+
+Why whyOf(int status) {
+  switch (status) {
+    case 404:
+      return Why::Absent;
+    case 410:
+      return Why::Expired;
+    case 408:
+    case 429:
+      return Why::Away;
+    default:
+      return status >= 500 ? Why::Away : Why::Refused;
+  }
+}
+
+}  // namespace
+
+KubernetesWatch::KubernetesWatch(std::unique_ptr<HttpBody> body, const FieldFilter& fields,
+                                 std::string version, OnChange onChange)
+    : body_(std::move(body)),
+      onChange_(std::move(onChange)),
+      version_(std::move(version)),
+      reader_(fields, [this](std::string_view type, json& item) { take(type, item); }) {}
+
+KubernetesWatch::~KubernetesWatch() = default;
+
+void KubernetesWatch::take(std::string_view type, json& item) {
+  if (type == "ERROR") {
+    const int code = item.contains("code") && item["code"].is_number_integer()
+                         ? item["code"].get<int>()
+                         : 500;
+    error_ = std::make_unique<KubernetesError>(
+        KubernetesError{whyOf(code), "the watch ends with status " + std::to_string(code) + ": " +
+                                         std::string(textAt(item, "message"))});
+    return;
+  }
+  const auto version = std::string(metadataText(item, "resourceVersion"));
+  if (type == "ADDED" || type == "MODIFIED") onChange_(Change::Put, item);
+  if (type == "DELETED") onChange_(Change::Removed, item);
+  if (!version.empty()) version_ = version;
+}
+
+KubernetesResult<KubernetesWatch::Heard> KubernetesWatch::next(milliseconds timeout,
+                                                               const std::stop_token& stop) {
+  std::string piece;
+  const auto read = body_->read(piece, timeout, stop);
+  if (!read) return tl::unexpected(errorOf(withContext(read.error(), "watch")));
+  if (*read == HttpBody::Read::Idle) return Heard::Nothing;
+  if (*read == HttpBody::Read::End) return Heard::End;
+  const auto fed = reader_.feed(piece);
+  if (error_) return tl::unexpected(*error_);
+  if (!fed) return tl::unexpected(errorOf(withContext(fed.error(), "watch")));
+  return Heard::Something;
+}
+
+Result<std::unique_ptr<KubernetesClient>> KubernetesClient::make(KubernetesAccess access,
+                                                                 const MakeClient& make) {
+  std::unique_ptr<KubernetesClient> client(new KubernetesClient(std::move(access)));
+  auto http = make({.url = client->access_.url,
+                    .tls = client->access_.tls,
+                    .token = tokenProvider(client->access_)});
+  if (!http) return Fail(withContext(http.error(), "Kubernetes"));
+  client->http_ = std::move(*http);
+  return client;
+}
+
+KubernetesError KubernetesClient::refusal(HttpBody& body, std::string_view verb,
+                                          const std::string& title,
+                                          const std::stop_token& stop) const {
+  const int status = body.status();
+  const auto text = rest(body, kMaxErrorBody, stop);
+  std::string message;
+  if (text) {
+    const auto parsed = json::parse(*text, nullptr, false);
+    message = textAt(parsed, "message");
+  }
+  KubernetesError out{.why = whyOf(status), .what = {}, .wait = retryAfter(body)};
+  const std::string said = "status " + std::to_string(status) + (message.empty() ? "" : ": ");
+  if (status == 401) {
+    out.what = access_.url + " does not accept " + access_.user +
+               " (401): is the token or certificate still valid?";
+  } else if (status == 403) {
+    out.what = "may not " + std::string(verb) + " " + title + " (403" +
+               (message.empty() ? "" : ": " + message) +
+               "): give the ClusterRole of this user the verbs list and watch on it";
+  } else if (status == 429) {
+    out.what = access_.url + " is busy (429)";
+  } else {
+    out.what = access_.url + ": " + std::string(verb) + " " + title + ": " + said + message;
+  }
+  return out;
+}
+
+KubernetesResult<std::unique_ptr<HttpBody>> KubernetesClient::open(const std::string& path,
+                                                                   std::string_view verb,
+                                                                   const std::string& title,
+                                                                   const std::stop_token& stop) {
+  HttpCall call;
+  call.path = path;
+  call.headTimeout = kHead;
+  call.headers["Accept"] = "application/json";
+  call.headers["User-Agent"] = "margay-node";
+  auto body = http_->open(call, stop);
+  if (!body) return tl::unexpected(errorOf(body.error()));
+  if ((*body)->status() != 200) return tl::unexpected(refusal(**body, verb, title, stop));
+  return std::move(*body);
+}
+
+KubernetesResult<ListPage> KubernetesClient::list(const KubernetesResource& resource,
+                                                  std::string_view groupVersion,
+                                                  const std::string& next, const OnItem& onItem,
+                                                  const std::stop_token& stop) {
+  std::string path = pathOf(resource, groupVersion) + "?limit=" + std::to_string(kPage);
+  if (!next.empty()) path += "&continue=" + percentEncode(next);
+  const std::string title = resourceTitle(resource);
+  auto body = open(path, "list", title, stop);
+  if (!body) return tl::unexpected(body.error());
+  ItemReader reader(*resource.fields,
+                    [&](std::string_view /*type*/, json& item) { onItem(item); });
+  const auto broken = [&](const std::string& why) {
+    return tl::unexpected(
+        KubernetesError{Why::Away, access_.url + ": the list of " + title + " " + why});
+  };
+  for (std::string piece;;) {
+    const auto read = (*body)->read(piece, kBodyIdle, stop);
+    if (!read && read.error().code == Errc::Interrupted)
+      return tl::unexpected(errorOf(read.error()));
+    if (!read) return broken("broke off: " + read.error().what);
+    if (*read == HttpBody::Read::Idle) return broken("stopped in its middle");
+    if (*read == HttpBody::Read::End) break;
+    if (const auto fed = reader.feed(piece); !fed) return broken("cannot be read: " + fed.error().what);
+  }
+  if (!reader.whole() || reader.page().resourceVersion.empty()) return broken("has no end");
+  return reader.page();
+}
+
+KubernetesResult<std::unique_ptr<KubernetesWatch>> KubernetesClient::watch(
+    const KubernetesResource& resource, std::string_view groupVersion, const std::string& version,
+    seconds lifetime, KubernetesWatch::OnChange onChange, const std::stop_token& stop) {
+  const std::string path = pathOf(resource, groupVersion) +
+                           "?watch=true&allowWatchBookmarks=true&resourceVersion=" +
+                           percentEncode(version) +
+                           "&timeoutSeconds=" + std::to_string(lifetime.count());
+  auto body = open(path, "watch", resourceTitle(resource), stop);
+  if (!body) return tl::unexpected(body.error());
+  return std::make_unique<KubernetesWatch>(std::move(*body), *resource.fields, version,
+                                           std::move(onChange));
+}
+
+KubernetesResult<std::set<std::string>> KubernetesClient::discover(std::string_view groupVersion,
+                                                                   const std::stop_token& stop) {
+  std::set<std::string> out;
+  auto body = open(groupPath(groupVersion), "get", "API group " + std::string(groupVersion), stop);
+  if (!body) {
+    if (body.error().why == Why::Absent) return out;
+    return tl::unexpected(body.error());
+  }
+  const auto text = rest(**body, kMaxDiscovery, stop);
+  if (!text) return tl::unexpected(errorOf(withContext(text.error(), access_.url)));
+  const auto parsed = json::parse(*text, nullptr, false);
+  const auto list = parsed.is_object() ? parsed.find("resources") : parsed.end();
+  if (!parsed.is_object() || list == parsed.end() || !list->is_array())
+    return tl::unexpected(KubernetesError{
+        Why::Away, access_.url + groupPath(groupVersion) + " does not answer with a list of kinds"});
+  for (const json& entry : *list) out.emplace(textAt(entry, "name"));
+  return out;
+}
+
+KubernetesResult<bool> KubernetesClient::has(const KubernetesResource& resource,
+                                             std::string_view groupVersion, Time notBefore,
+                                             const std::stop_token& stop) {
+  // Held while the server is asked, so that it is asked once for all kinds of a group.
+  const std::lock_guard lock(mutex_);
+  const auto known = groups_.find(groupVersion);
+  if (known == groups_.end() || known->second.asked < notBefore) {
+    const auto asked = std::chrono::steady_clock::now();
+    auto plurals = discover(groupVersion, stop);
+    if (!plurals) return tl::unexpected(plurals.error());
+    groups_.insert_or_assign(std::string(groupVersion), Group{asked, std::move(*plurals)});
+  }
+  return groups_.find(groupVersion)->second.plurals.contains(std::string(resource.plural));
+}
+
+}  // namespace margay::api

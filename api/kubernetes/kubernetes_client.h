@@ -1,0 +1,115 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+
+#include "api/http/http_client.h"
+#include "api/kubernetes/access.h"
+#include "api/kubernetes/item_reader.h"
+#include "api/kubernetes/resources.h"
+
+namespace margay::api {
+
+/// Why the server did not do what it was asked for.
+struct KubernetesError {
+  enum class Why : std::uint8_t {
+    Away,         ///< no answer, a broken one, or a server that cannot just now
+    Expired,      ///< 410: what was asked for is no longer kept; list again
+    Absent,       ///< 404: it has no such kind
+    Refused,      ///< credentials, rights, certificates: a person must act
+    Interrupted,  ///< the caller's stop_token
+  };
+  Why why = Why::Away;
+  std::string what;                   ///< one line
+  std::chrono::milliseconds wait{0};  ///< the server asks not to be asked before
+};
+template <class T>
+using KubernetesResult = tl::expected<T, KubernetesError>;
+
+/// A watch on all objects of a kind. One thread. The destructor ends it.
+class KubernetesWatch {
+ public:
+  enum class Heard : std::uint8_t { Something, Nothing, End };
+  enum class Change : std::uint8_t { Put, Removed };
+  using OnChange = std::function<void(Change, nlohmann::json& item)>;
+
+  KubernetesWatch(std::unique_ptr<HttpBody> body, const FieldFilter& fields, std::string version,
+                  OnChange onChange);
+  ~KubernetesWatch();
+  KubernetesWatch(const KubernetesWatch&) = delete;
+  KubernetesWatch& operator=(const KubernetesWatch&) = delete;
+
+  /// Waits for news, which go to `onChange` in their order. End: the server has ended it as agreed;
+  /// open another one from `version()`.
+  KubernetesResult<Heard> next(std::chrono::milliseconds timeout, const std::stop_token& stop);
+  /// Everything up to here has been given; bookmarks count.
+  [[nodiscard]] const std::string& version() const { return version_; }
+
+ private:
+  void take(std::string_view type, nlohmann::json& item);
+
+  std::unique_ptr<HttpBody> body_;
+  const OnChange onChange_;
+  std::string version_;
+  std::unique_ptr<KubernetesError> error_;
+  ItemReader reader_;
+};
+
+/// Lists and watches at one Kubernetes API server. Any thread.
+class KubernetesClient {
+ public:
+  using MakeClient = std::function<Result<std::unique_ptr<HttpClient>>(HttpClientOptions options)>;
+  using OnItem = std::function<void(nlohmann::json& item)>;
+  using Time = std::chrono::steady_clock::time_point;
+
+  static Result<std::unique_ptr<KubernetesClient>> make(KubernetesAccess access,
+                                                        const MakeClient& make = makeHttpClient);
+
+  /// A page of all objects of a kind; `next` is that of the page before, empty for the first.
+  KubernetesResult<ListPage> list(const KubernetesResource& resource, std::string_view groupVersion,
+                                  const std::string& next, const OnItem& onItem,
+                                  const std::stop_token& stop);
+  /// What happens behind `version`. The server ends it after `lifetime`.
+  KubernetesResult<std::unique_ptr<KubernetesWatch>> watch(const KubernetesResource& resource,
+                                                           std::string_view groupVersion,
+                                                           const std::string& version,
+                                                           std::chrono::seconds lifetime,
+                                                           KubernetesWatch::OnChange onChange,
+                                                           const std::stop_token& stop);
+  /// Whether the server has the kind, by what it said at `notBefore` or later.
+  KubernetesResult<bool> has(const KubernetesResource& resource, std::string_view groupVersion,
+                             Time notBefore, const std::stop_token& stop);
+  [[nodiscard]] const std::string& url() const { return access_.url; }
+
+ private:
+  struct Group {
+    Time asked;
+    std::set<std::string> plurals;
+  };
+
+  explicit KubernetesClient(KubernetesAccess access) : access_(std::move(access)) {}
+  KubernetesResult<std::unique_ptr<HttpBody>> open(const std::string& path, std::string_view verb,
+                                                   const std::string& title,
+                                                   const std::stop_token& stop);
+  KubernetesError refusal(HttpBody& body, std::string_view verb, const std::string& title,
+                          const std::stop_token& stop) const;
+  KubernetesResult<std::set<std::string>> discover(std::string_view groupVersion,
+                                                   const std::stop_token& stop);
+
+  const KubernetesAccess access_;
+  std::unique_ptr<HttpClient> http_;
+  std::mutex mutex_;
+  std::map<std::string, Group, std::less<>> groups_;  // guarded by mutex_
+};
+
+}  // namespace margay::api
