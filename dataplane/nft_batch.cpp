@@ -21,8 +21,9 @@ namespace {
 /// A nested attribute has at most 64 KiB.
 constexpr std::size_t kMaxElementList = 60000;
 constexpr std::size_t kKeptBytes = 1UL << 20;
-// Priorities of iptables' tables, so that order among packages stays what it was.
-constexpr std::int32_t kPriorities[] = {-300, -150, 100, 0};  // by TableName
+// Those of iptables' tables, so that order among packages stays what it was; but filter is one
+// before, so that our accept mark is set where iptables' filter chains ask for it.
+constexpr std::int32_t kPriorities[] = {-300, -150, 100, -1};  // by TableName
 constexpr std::uint32_t kServiceType = 13;
 
 std::uint8_t nfFamily(Family family) {

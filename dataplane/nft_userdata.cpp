@@ -19,17 +19,23 @@ void put(NftUserdata& out, std::uint8_t type, const void* value, std::size_t len
   out.insert(out.end(), bytes, bytes + length);
 }
 
-template <class T>
-std::optional<T> get(std::span<const std::uint8_t> userdata, std::uint8_t type) {
+/// The value of the record of that type.
+std::optional<std::span<const std::uint8_t>> find(std::span<const std::uint8_t> userdata,
+                                                  std::uint8_t type) {
   while (userdata.size() >= 2 && userdata.size() >= std::size_t{2} + userdata[1]) {
-    if (userdata[0] == type && userdata[1] == sizeof(T)) {
-      T value{};
-      std::memcpy(&value, userdata.data() + 2, sizeof value);
-      return value;
-    }
+    if (userdata[0] == type) return userdata.subspan(2, userdata[1]);
     userdata = userdata.subspan(std::size_t{2} + userdata[1]);
   }
   return std::nullopt;
+}
+
+template <class T>
+std::optional<T> get(std::span<const std::uint8_t> userdata, std::uint8_t type) {
+  const auto found = find(userdata, type);
+  if (!found || found->size() != sizeof(T)) return std::nullopt;
+  T value{};
+  std::memcpy(&value, found->data(), sizeof value);
+  return value;
 }
 
 }  // namespace
@@ -42,6 +48,13 @@ NftUserdata ruleUserdata(std::string_view comment, std::uint64_t digest) {
   }
   put(out, kDigest, &digest, sizeof digest);
   return out;
+}
+
+std::string_view commentIn(std::span<const std::uint8_t> userdata) {
+  const auto found = find(userdata, kComment);
+  if (!found) return {};
+  const auto* text = reinterpret_cast<const char*>(found->data());
+  return {text, strnlen(text, found->size())};
 }
 
 std::optional<std::uint64_t> digestIn(std::span<const std::uint8_t> userdata) {

@@ -17,6 +17,8 @@ using NftUserdata = std::vector<std::uint8_t>;
 
 /// `comment` is cut to the 127 bytes that nft shows; empty: none.
 [[nodiscard]] NftUserdata ruleUserdata(std::string_view comment, std::uint64_t digest);
+/// A view into `userdata`; empty: none.
+[[nodiscard]] std::string_view commentIn(std::span<const std::uint8_t> userdata);
 [[nodiscard]] std::optional<std::uint64_t> digestIn(std::span<const std::uint8_t> userdata);
 
 /// Which table a chain of ours belongs to.

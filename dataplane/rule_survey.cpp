@@ -12,6 +12,8 @@
 #include <string_view>
 
 #include "dataplane/ipset_driver.h"
+#include "dataplane/iptables_hooks.h"
+#include "dataplane/iptables_nft_driver.h"
 #include "dataplane/nft_attributes.h"
 #include "dataplane/nft_batch.h"
 #include "dataplane/xtables_session.h"
@@ -41,23 +43,44 @@ std::vector<TableName> legacyTablesInUse(Family family) {
   return out;
 }
 
+/// The base chains in which workloads' packets can get lost.
+constexpr std::array kFilterChains{BaseChain::Forward, BaseChain::Input};
+
+std::optional<BaseChain> filterChainOf(std::string_view name) {
+  for (const auto chain : kFilterChains) {
+    if (name == baseChainText(chain)) return chain;
+  }
+  return std::nullopt;
+}
+
+void surveyLegacyChain(const xtables::Session& session, const ChainName& name,
+                       RuleSurvey::Side& out, bool& accepts) {
+  if (isHint(name)) out.kubernetes = "chain " + name;
+  if (name.starts_with(kChainPrefix)) {
+    out.ours = true;
+    return;
+  }
+  session.forEachRule(
+      name, [&](const xtables::EntryView& rule, std::optional<std::string_view> verdict) {
+        const auto position = iptables::hookPosition(rule.comment());
+        accepts = accepts || position == Position::Last;
+        if (!position && (!verdict || !verdict->starts_with(kChainPrefix))) ++out.rules;
+      });
+}
+
 Result<void> surveyLegacy(TableId table, RuleSurvey::Side& out) {
   auto session = xtables::Session::open(table);
   if (!session) return Fail(session.error());
   std::vector<ChainName> chains;
   session->forEachChain([&](const char* chain) { chains.emplace_back(chain); });
   for (const ChainName& chain : chains) {
-    if (isHint(chain)) out.kubernetes = "chain " + chain;
-    const bool ours = chain.starts_with(kChainPrefix);
-    out.ours = out.ours || ours;
-    if (!ours) {
-      session->forEachRule(chain, [&](const auto&, std::optional<std::string_view> verdict) {
-        if (!verdict || !verdict->starts_with(kChainPrefix)) ++out.rules;
-      });
-    }
+    bool accepts = false;
+    surveyLegacyChain(*session, chain, out, accepts);
+    const auto base = filterChainOf(chain);
+    if (table.table != TableName::Filter || !base) continue;
+    if (accepts) out.accepting.insert({table.family, *base});
+    if (session->policyDrops(chain)) out.dropping.insert({table.family, *base});
   }
-  if (table.table == TableName::Filter && session->policyDrops("FORWARD"))
-    out.dropping.push_back({table.str(), "FORWARD"});
   return {};
 }
 
@@ -67,9 +90,10 @@ std::string familyText(std::uint8_t family) {
   return family == NFPROTO_INET ? "inet" : std::to_string(family);
 }
 
-void surveyChain(const nlmsghdr& message, RuleSurvey::Side& out) {
+void surveyChain(const nlmsghdr& message, RuleSurvey& survey) {
   const auto family = static_cast<const nfgenmsg*>(NLMSG_DATA(&message))->nfgen_family;
   if (family != NFPROTO_IPV4 && family != NFPROTO_IPV6 && family != NFPROTO_INET) return;
+  auto& out = survey.nft;
   const NftAttributes chain(message);
   const auto table = chain.text(NFTA_CHAIN_TABLE);
   const auto name = chain.text(NFTA_CHAIN_NAME);
@@ -86,17 +110,34 @@ void surveyChain(const nlmsghdr& message, RuleSurvey::Side& out) {
   if (isIptables) out.rules += chain.number(NFTA_CHAIN_USE).value_or(0);
   if (isIptables && isHint(name)) out.kubernetes = "chain " + std::string(name);
   const auto hook = chain.nested(NFTA_CHAIN_HOOK, NFTA_HOOK_HOOKNUM);
-  if (hook == NF_INET_FORWARD && chain.number(NFTA_CHAIN_POLICY) == NF_DROP)
-    out.dropping.push_back({where, std::string(name)});
+  if (!hook || chain.number(NFTA_CHAIN_POLICY) != NF_DROP) return;
+  const auto base = filterChainOf(name);
+  if (isIptables && base && table == tableText(TableName::Filter)) {
+    out.dropping.insert({family == NFPROTO_IPV4 ? Family::V4 : Family::V6, *base});
+  } else if (hook == NF_INET_FORWARD) {
+    survey.nativeDropping.push_back({where, std::string(name)});
+  }
 }
 
-Result<void> surveyNft(RuleSurvey::Side& out) {
+Result<void> surveyNft(RuleSurvey& survey) {
   auto socket = NfnetlinkSocket::open();
   if (!socket) return Fail(socket.error());
   NftRequest request(*socket, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC);
-  auto dumped = socket->dump(request.view(), [&](const nlmsghdr& part) { surveyChain(part, out); });
+  auto dumped =
+      socket->dump(request.view(), [&](const nlmsghdr& part) { surveyChain(part, survey); });
   // A kernel without nf_tables has none of it.
-  if (!dumped && dumped.error().code == Errc::Interrupted) return dumped;
+  if (!dumped) return dumped.error().code == Errc::Interrupted ? dumped : Result<void>();
+  for (const Family family : {Family::V4, Family::V6}) {
+    for (const auto chain : kFilterChains) {
+      const auto rules = listIptablesNftRules(*socket, family, chain);
+      if (!rules) return Fail(rules.error());
+      const auto ours =
+          std::count_if(rules->begin(), rules->end(), [](const auto& rule) { return rule.ours; });
+      if (ours == 0) continue;
+      survey.nft.accepting.insert({family, chain});
+      survey.nft.rules -= static_cast<std::size_t>(ours);
+    }
+  }
   return {};
 }
 
@@ -114,7 +155,7 @@ Result<RuleSurvey> surveyRules() {
     const auto listed = (*sets)->list();
     out.legacy.ours = out.legacy.ours || (listed && !listed->empty());
   }
-  if (auto seen = surveyNft(out.nft); !seen)
+  if (auto seen = surveyNft(out); !seen)
     return Fail(withContext(seen.error(), "survey nf_tables"));
   return out;
 }

@@ -1,7 +1,6 @@
 #include "cmd/agent/backend_keeper.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/log.h"
 
@@ -13,8 +12,8 @@ constexpr std::chrono::seconds kRepairInterval{1};
 }  // namespace
 
 BackendKeeper::BackendKeeper(Kernel& kernel, reconcile::Loop& loop, BackendChoice choice,
-                             std::function<void()> rebuild)
-    : kernel_(kernel), loop_(loop), choice_(std::move(choice)), rebuild_(std::move(rebuild)) {}
+                             Wiring wiring)
+    : kernel_(kernel), loop_(loop), choice_(std::move(choice)), wiring_(std::move(wiring)) {}
 
 Result<void> BackendKeeper::begin() {
   log::info("rule backend", {{"backend", backendText(choice_.backend)}, {"why", choice_.why}});
@@ -53,64 +52,80 @@ void BackendKeeper::repair() {
   loop_.poke();
 }
 
+bool BackendKeeper::survey() {
+  auto survey = dataplane::surveyRules();
+  if (!survey) {
+    log::warn("cannot look at the host's packet filters", {{"error", survey.error().what}});
+    return false;
+  }
+  seen_ = std::move(*survey);
+  if (cleaning_) {
+    seen_.legacy.dropping.clear();
+    seen_.nft.dropping.clear();
+  }
+  return true;
+}
+
+/// As the last survey asks for.
+void BackendKeeper::accept() {
+  if (kernel_.accept(acceptPlan(choice_.backend, seen_, wiring_.options())))
+    (void)registerTables().has_value();
+  loop_.poke();
+}
+
 void BackendKeeper::settled() {
+  if (state_ == State::Swept) return;
   if (state_ == State::Arriving) {
-    leaving_ = kernel_.beginSweep();
+    if (!survey()) return;
+    leaving_ = kernel_.beginSweep(seen_, wiring_.options());
     state_ = leaving_.empty() ? State::Swept : State::Sweeping;
-    if (leaving_.empty()) return;
+    if (state_ == State::Swept) return accept();
     log::info("sweeping what the other rule backend holds of ours");
     (void)registerTables().has_value();
-    loop_.poke();
-  } else if (state_ == State::Sweeping) {
-    const bool done = std::all_of(leaving_.begin(), leaving_.end(), [](const auto* table) {
-      return table->status().lastList && table->status().converged();
-    });
-    if (!done) return;
-    leaving_.clear();
-    (void)registerTables().has_value();
-    kernel_.endSweep();
-    state_ = State::Swept;
-    log::info("the other rule backend holds nothing of ours any more");
+    return loop_.poke();
   }
+  const bool done = std::all_of(leaving_.begin(), leaving_.end(), [](const auto* table) {
+    return table->status().lastList && table->status().converged();
+  });
+  if (!done) return;
+  leaving_.clear();
+  (void)registerTables().has_value();
+  kernel_.endSweep();
+  state_ = State::Swept;
+  log::info("the other rule backend holds nothing of ours any more");
+  if (survey()) accept();
 }
 
 void BackendKeeper::look(const api::Parameters& parameters) {
-  if (state_ == State::Sweeping) return;
-  const auto survey = dataplane::surveyRules();
-  if (!survey) {
-    log::warn("cannot look at the host's packet filters", {{"error", survey.error().what}});
-    return;
-  }
-  dropping_ = survey->nft.dropping;
-  dropping_.insert(dropping_.end(), survey->legacy.dropping.begin(), survey->legacy.dropping.end());
-  auto choice = chooseBackend(parameters, *survey, choice_.backend);
+  if (state_ == State::Sweeping || !survey()) return;
+  auto choice = chooseBackend(parameters, seen_, choice_.backend);
   if (choice.backend == choice_.backend) {
     choice_.why = std::move(choice.why);
     seenOnce_.reset();
-    return;
+  } else if (followsOrder(parameters, choice)) {
+    switchTo(choice);
   }
-  const bool order =
-      parameters.text("IptablesBackend") != "Auto" || parameters.text("NFTablesMode") == "Enabled";
-  if (!order && seenOnce_ != choice.backend) {
-    seenOnce_ = choice.backend;
-    return;
-  }
-  seenOnce_.reset();
-  switchTo(choice);
+  accept();
 }
 
-std::vector<std::string> BackendKeeper::warnings(std::uint32_t acceptMark) const {
-  std::vector<std::string> out;
-  if (choice_.backend != Backend::Nft) return out;
-  char mark[32];
-  std::snprintf(mark, sizeof mark, "0x%x/0x%x", acceptMark, acceptMark);
-  for (const auto& [table, chain] : dropping_) {
-    out.push_back("chain " + chain + " of table " + table +
-                  " drops what it has no rule for, also packets of workloads that policy allows: "
-                  "accept packets with mark " +
-                  mark + " there, or set its policy to accept");
-  }
-  return out;
+/// Orders are followed at once, what Auto finds when it finds it twice.
+bool BackendKeeper::followsOrder(const api::Parameters& parameters, const BackendChoice& choice) {
+  const bool order =
+      parameters.text("IptablesBackend") != "Auto" || parameters.text("NFTablesMode") == "Enabled";
+  const bool again = seenOnce_ == choice.backend;
+  seenOnce_ = choice.backend;
+  if (!order && !again) return false;
+  seenOnce_.reset();
+  return true;
+}
+
+void BackendKeeper::cleanUp() {
+  cleaning_ = true;
+  if (survey()) accept();
+}
+
+AcceptReport BackendKeeper::acceptReport() const {
+  return agent::acceptReport(choice_.backend, seen_, wiring_.options());
 }
 
 void BackendKeeper::switchTo(const BackendChoice& choice) {
@@ -130,7 +145,7 @@ void BackendKeeper::switchTo(const BackendChoice& choice) {
   if (auto registered = registerTables(); !registered)
     log::warn("changes of rules by others will be found late",
               {{"error", registered.error().what}});
-  rebuild_();
+  wiring_.rebuild();
   loop_.poke();
 }
 

@@ -16,9 +16,12 @@ namespace margay::agent {
 /// alike. The loop's thread.
 class BackendKeeper {
  public:
-  /// `rebuild` gives the kernel's new tables everything that should be in them.
-  BackendKeeper(Kernel& kernel, reconcile::Loop& loop, BackendChoice choice,
-                std::function<void()> rebuild);
+  struct Wiring {
+    /// Gives the kernel's new tables everything that should be in them.
+    std::function<void()> rebuild;
+    std::function<controllers::StaticOptions()> options;
+  };
+  BackendKeeper(Kernel& kernel, reconcile::Loop& loop, BackendChoice choice, Wiring wiring);
 
   /// Registers the kernel's tables with the loop.
   Result<void> begin();
@@ -28,11 +31,12 @@ class BackendKeeper {
   [[nodiscard]] bool swept() const { return state_ == State::Swept; }
   /// Looks at the host again. Orders are followed at once, what Auto finds when it finds it twice.
   void look(const api::Parameters& parameters);
+  /// From now on nothing of ours is to stay in chains of others.
+  void cleanUp();
 
   [[nodiscard]] const BackendChoice& choice() const { return choice_; }
-  /// Base chains of others that drop what policy allows, as the host had them at the last look;
-  /// `acceptMark` is what such a packet carries. With legacy tables our own accept stands in them.
-  [[nodiscard]] std::vector<std::string> warnings(std::uint32_t acceptMark) const;
+  /// Chains of others that drop what policy allows, as the host had them at the last look.
+  [[nodiscard]] AcceptReport acceptReport() const;
 
  private:
   enum class State : std::uint8_t { Arriving, Sweeping, Swept };
@@ -40,18 +44,22 @@ class BackendKeeper {
   void noticed();
   void repair();
   void switchTo(const BackendChoice& choice);
+  bool survey();
+  void accept();
+  [[nodiscard]] bool followsOrder(const api::Parameters& parameters, const BackendChoice& choice);
 
   Kernel& kernel_;
   reconcile::Loop& loop_;
   BackendChoice choice_;
-  std::function<void()> rebuild_;
+  Wiring wiring_;
   State state_ = State::Arriving;
   int watched_ = -1;
   TimePoint lastRepair_{};
   bool repairDue_ = false;
   std::vector<reconcile::Table*> leaving_;
-  std::vector<dataplane::DroppingChain> dropping_;  // at the last look
-  std::optional<Backend> seenOnce_;                 // what Auto would take, and has not yet
+  bool cleaning_ = false;
+  dataplane::RuleSurvey seen_;       // at the last look
+  std::optional<Backend> seenOnce_;  // what Auto would take, and has not yet
 };
 
 }  // namespace margay::agent

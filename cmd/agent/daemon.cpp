@@ -40,7 +40,8 @@ Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, Backend
       loop_(clock_, {},
             {.compute = [this](TimePoint now) { compute(now); },
              .afterPass = [this](const reconcile::PassReport& report) { afterPass(report); }}),
-      keeper_(*kernel_, loop_, std::move(backend), [this] { rebuild(); }),
+      keeper_(*kernel_, loop_, std::move(backend),
+              {[this] { rebuild(); }, [this] { return controller_->options().statics; }}),
       tasks_([this] { loop_.poke(); }),
       reporter_(metrics_),
       readiness_(obstacle(settings)),
@@ -140,13 +141,16 @@ reconcile::OnceSummary Daemon::converge() {
 /// Takes what the other rule backend holds of ours out of the kernel.
 void Daemon::sweep(reconcile::OnceSummary& summary) {
   keeper_.settled();
-  if (keeper_.swept()) return;
-  auto more = loop_.runOnce();
-  keeper_.settled();
-  summary.converged = more.converged;
-  summary.passes += more.passes;
-  for (std::size_t i = summary.tables.size(); i < more.tables.size(); ++i)
-    summary.tables.push_back(std::move(more.tables[i]));
+  if (!keeper_.swept()) {
+    auto more = loop_.runOnce();
+    keeper_.settled();
+    summary.converged = more.converged;
+    summary.passes += more.passes;
+    for (std::size_t i = summary.tables.size(); i < more.tables.size(); ++i)
+      summary.tables.push_back(std::move(more.tables[i]));
+  }
+  // Where others drop, what the backend that stays lets pass is accepted in another way now.
+  if (workLeft() > 0) summary.converged = loop_.runOnce().converged && summary.converged;
 }
 
 std::vector<TablePlan> Daemon::plan() {
@@ -156,6 +160,7 @@ std::vector<TablePlan> Daemon::plan() {
 
 reconcile::OnceSummary Daemon::cleanUp() {
   cleaning_ = true;
+  keeper_.cleanUp();
   loop_.allowRemovals();
   auto summary = loop_.runOnce();
   if (!summary.converged) return summary;
@@ -170,6 +175,7 @@ void Daemon::takeMail() {
   auto batch = mailbox_.take();
   if (batch.firstArrival && (!firstArrival_ || *batch.firstArrival < *firstArrival_))
     firstArrival_ = batch.firstArrival;
+  const bool wasSynced = states_.synced();
   states_.take(batch.states);
   if (!states_.synced()) readiness_.waitFor(states_.missing());
   // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's
@@ -181,13 +187,15 @@ void Daemon::takeMail() {
     controller_->update(update);
     parametersChanged = parameters_.take(update) || parametersChanged;
   }
+  bool lookNow = !wasSynced;
   if (parametersChanged) {
     if (auto options = parameters_.changed(controller_->options())) {
       options->statics.dispatch = controller_->options().statics.dispatch;
       controller_->setOptions(std::move(*options));
-      keeper_.look(parameters_.get());
+      lookNow = true;
     }
   }
+  if (lookNow && states_.synced()) keeper_.look(parameters_.get());
   waiters_.listed(batch.barriers);
   loop_.poke();
 }
@@ -348,8 +356,9 @@ StatusView Daemon::statusView() const {
   view.skippedRoutes = controller_->skippedRoutes();
   view.parameterProblems = parameters_.get().problems();
   view.warnings = settings_.warnings;
-  for (auto& warning : keeper_.warnings(controller_->options().statics.rules.marks.accept))
-    view.warnings.push_back(std::move(warning));
+  auto accepts = keeper_.acceptReport();
+  view.droppingChains = std::move(accepts.done);
+  view.warnings.insert(view.warnings.end(), accepts.warnings.begin(), accepts.warnings.end());
   if (!ruleError_.empty()) view.warnings.push_back("a rule cannot be written: " + ruleError_);
   return view;
 }

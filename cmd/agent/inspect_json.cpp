@@ -226,6 +226,7 @@ Json statusJson(const StatusView& view) {
               {"endpoints",
                {{"local", view.counts.localEndpoints}, {"cluster", view.counts.clusterEndpoints}}},
               {"policies", {{"active", view.counts.activePolicies}, {"all", view.counts.policies}}},
+              {"droppingChains", listJson(view.droppingChains)},
               {"invalidObjects", Json::array()},
               {"warnings", Json::array()}};
   for (const auto& [name, source] : view.sources) {

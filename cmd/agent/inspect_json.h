@@ -41,6 +41,8 @@ struct StatusView {
   std::vector<controllers::Notice> notices;
   std::vector<controllers::SkippedRoute> skippedRoutes;
   std::vector<api::ParameterProblem> parameterProblems;
+  /// Chains of others that drop by policy, and what is done about it.
+  std::vector<std::string> droppingChains;
   std::vector<std::string> warnings;
 };
 [[nodiscard]] Json statusJson(const StatusView& view);

@@ -67,6 +67,7 @@ Result<std::unique_ptr<RuleBackend>> Kernel::openRules(Backend backend,
 
 void Kernel::makeTables() {
   const auto& options = options_.tables;
+  accepts_ = std::make_unique<HostAccepts>(options, options_.families, jitter_);
   sysctls_ = std::make_unique<SysctlTableAdapter>(*sysctlDriver_, options_.sysctlJournal, options,
                                                   jitter_);
 
@@ -97,8 +98,10 @@ void Kernel::makeTables() {
 }
 
 void Kernel::order() {
+  ruleTables_ = rules_->tables();
+  for (auto& entry : accepts_->tables()) ruleTables_.push_back(std::move(entry));
   all_.clear();
-  for (const auto& entry : rules_->tables()) all_.push_back(entry.table);
+  for (const auto& entry : ruleTables_) all_.push_back(entry.table);
   all_.insert(all_.end(), {&sysctls_->table(), neighbours_.get(), routes_.get(), purge_.get()});
 }
 
@@ -111,10 +114,10 @@ Result<void> Kernel::switchTo(Backend backend) {
   return {};
 }
 
-std::vector<reconcile::Table*> Kernel::beginSweep() {
+std::vector<reconcile::Table*> Kernel::beginSweep(const dataplane::RuleSurvey& survey,
+                                                  const controllers::StaticOptions& options) {
   const auto other = options_.backend == Backend::Nft ? Backend::Legacy : Backend::Nft;
-  const auto survey = dataplane::surveyRules();
-  if (!survey || !(other == Backend::Nft ? survey->nft : survey->legacy).ours) return {};
+  if (!(other == Backend::Nft ? survey.nft : survey.legacy).ours) return {};
   // Addresses that leave its sets have not left their interfaces.
   auto opened = openRules(other, [](const Address&) {});
   if (!opened) {
@@ -123,9 +126,23 @@ std::vector<reconcile::Table*> Kernel::beginSweep() {
     return {};
   }
   leaving_ = std::move(*opened);
+  if (other == Backend::Legacy) {
+    controllers::DesiredChange kept;
+    for (const auto family : options_.families)
+      kept.tables[{family, dataplane::TableName::Filter}] =
+          acceptTable(survey.legacy, family, options, controllers::AcceptBy::Mark);
+    if (auto applied = leaving_->apply(kept); !applied)
+      log::error("a rule cannot be written", {{"error", applied.error().what}});
+  }
   std::vector<reconcile::Table*> out;
   for (const auto& entry : leaving_->tables()) out.push_back(entry.table);
   return out;
+}
+
+bool Kernel::accept(const AcceptPlan& plan) {
+  if (!accepts_->set(plan)) return false;
+  order();
+  return true;
 }
 
 void Kernel::endSweep() {
@@ -169,16 +186,19 @@ void Kernel::reportTable(metrics::Metrics& metrics, const std::string& name,
 
 void Kernel::report(metrics::Metrics& metrics) {
   std::map<std::string, std::pair<std::size_t, std::size_t>> rules;  // desired, observed
-  for (const auto& [table, metric] : rules_->tables()) {
+  for (const auto& [table, metric] : ruleTables_) {
     const auto status = table->status();
     reportTable(metrics, metric, status);
     rules[metric].first += status.desired;
     rules[metric].second += status.observed;
   }
-  for (std::size_t place = rules_->tables().size(); place < all_.size(); ++place)
+  for (std::size_t place = ruleTables_.size(); place < all_.size(); ++place)
     reportTable(metrics, all_[place]->name(), all_[place]->status());
+  for (const auto* name : {"iptables", "nftables"}) {
+    if (const auto counts = rules.find(name); counts != rules.end())
+      metrics.entries(name, counts->second.first, counts->second.second);
+  }
   const std::string metric(rules_->backend() == Backend::Nft ? "nftables" : "iptables");
-  metrics.entries(metric, rules[metric].first, rules[metric].second);
   auto& commits = reported_[metric].commits;
   if (rules_->commits() < commits) commits = 0;
   metrics.changes(metric, "commit", rules_->commits() - commits);

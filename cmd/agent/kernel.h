@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cmd/agent/flow_purge.h"
+#include "cmd/agent/host_accepts.h"
 #include "cmd/agent/rule_backend.h"
 #include "cmd/agent/sysctl_table.h"
 #include "controllers/node/desired_change.h"
@@ -59,9 +60,15 @@ class Kernel {
   Result<void> switchTo(Backend backend);
   /// Opens the other backend, if it holds anything of ours, as one in which nothing should be: its
   /// tables, to be run until they have converged. Empty: there is nothing to sweep.
-  std::vector<reconcile::Table*> beginSweep();
+  /// Where others drop by policy, what `survey` says, the accepts of the backend that stays are
+  /// not among what is swept.
+  std::vector<reconcile::Table*> beginSweep(const dataplane::RuleSurvey& survey,
+                                            const controllers::StaticOptions& options);
   /// Its tables are run no more.
   void endSweep();
+  /// What to accept in chains of others that drop. Returns whether `tables()` are others than
+  /// before.
+  bool accept(const AcceptPlan& plan);
   [[nodiscard]] dataplane::LinkDriver& links() { return *links_; }
   [[nodiscard]] dataplane::NetworkMonitor& monitor() { return *monitor_; }
   [[nodiscard]] SysctlTableAdapter& sysctls() { return *sysctls_; }
@@ -100,10 +107,12 @@ class Kernel {
   std::unique_ptr<FlowPurge> purge_;
   std::unique_ptr<RuleBackend> rules_;
   std::unique_ptr<RuleBackend> leaving_;  // holds what is to be swept
+  std::unique_ptr<HostAccepts> accepts_;
   std::unique_ptr<SysctlTableAdapter> sysctls_;
   std::unique_ptr<NeighbourTable> neighbours_;
   std::unique_ptr<RouteTable> routes_;
-  std::vector<reconcile::Table*> all_;
+  std::vector<RuleBackend::Entry> ruleTables_;  // of rules_ and accepts_
+  std::vector<reconcile::Table*> all_;          // begins with those
   std::map<std::string, Reported> reported_;  // by name of table
 };
 

@@ -2,8 +2,6 @@
 
 #include <string_view>
 
-#include "cmd/agent/phases.h"
-
 namespace margay::agent {
 namespace {
 
@@ -45,12 +43,15 @@ reconcile::Fingerprint numberOf(const dataplane::TableFingerprint& fingerprint) 
 
 RuleTableAdapter::RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::TableId id,
                                    const reconcile::TableOptions& options,
-                                   reconcile::Jitter& jitter)
+                                   reconcile::Jitter& jitter, const RuleTableRole& role)
     : driver_(driver), id_(id) {
   reconcile::KeyedDriver<std::string, RuleContent> functions;
   functions.list = [this] { return list(); };
   functions.apply = [this](auto changes) { return apply(changes); };
-  functions.phaseOf = [](Op, const std::string&, const RuleContent&) { return kRules; };
+  functions.phaseOf = [write = role.write, remove = role.remove](
+                          Op op, const std::string&, const RuleContent&) {
+    return op == Op::Remove ? remove : write;
+  };
   functions.describe = [this](const std::string& key, const RuleContent& content) {
     std::string out = key;
     for (std::size_t i = 0; content.rules && i < content.rules->size(); ++i)
@@ -62,7 +63,7 @@ RuleTableAdapter::RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::Tab
     if (!seen) return Fail(seen.error());
     return numberOf(*seen);
   };
-  table_ = std::make_unique<Table>(id.str(), std::move(functions), options, jitter);
+  table_ = std::make_unique<Table>(role.name.empty() ? id.str() : role.name, std::move(functions), options, jitter);
 }
 
 Result<RuleContent> RuleTableAdapter::contentOf(const dataplane::ChainRules& rules) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cmd/agent/phases.h"
 #include "dataplane/drivers.h"
 #include "reconcile/keyed_table.h"
 
@@ -22,13 +23,21 @@ struct RuleContent {
   }
 };
 
-/// One kernel table. All changes of a pass are one commit.
+/// How a rule table takes part in passes.
+struct RuleTableRole {
+  std::string name;  ///< empty: that of the kernel's table
+  reconcile::Phase write = kRules;
+  reconcile::Phase remove = kRules;
+};
+
+/// One kernel table. All changes of a phase are one commit.
 class RuleTableAdapter {
  public:
   using Table = reconcile::KeyedTable<std::string, RuleContent>;
 
   RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::TableId id,
-                   const reconcile::TableOptions& options, reconcile::Jitter& jitter);
+                   const reconcile::TableOptions& options, reconcile::Jitter& jitter,
+                   const RuleTableRole& role = {});
 
   /// Everything that should be in the table. Chains whose rules are the same object as before cost
   /// a pointer comparison.

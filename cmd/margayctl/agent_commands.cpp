@@ -157,6 +157,10 @@ int runStatus(const Environment& env, Output output) {
   printSources((*got)["sources"]);
   std::cout << '\n';
   printTables((*got)["tables"]);
+  if (const auto& chains = (*got)["droppingChains"]; !chains.empty()) {
+    std::cout << "\nchains of others that drop by policy: " << chains.size() << '\n';
+    for (const auto& chain : chains) std::cout << "  " << chain.get<std::string>() << '\n';
+  }
   std::cout << "\ninvalid objects: " << (*got)["invalidObjects"].size() << '\n';
   printInvalid((*got)["invalidObjects"]);
   std::cout << "warnings: " << (*got)["warnings"].size() << '\n';

@@ -118,7 +118,8 @@ dataplane::ChainRules toHost(Family family, const StaticOptions& options) {
          std::initializer_list<std::uint8_t>{130, 131, 132, 133, 135, 136}) {
       rules.push_back(
           {{protocol(IPPROTO_ICMPV6), dataplane::IcmpMatch{type, std::nullopt, Sense::Is}},
-           finalAllow(options),
+           options.dispatch == Dispatch::Maps ? GoTo{std::string(kAcceptChain)}
+                                              : finalAllow(options),
            {}});
     }
   }
@@ -209,6 +210,36 @@ dataplane::RuleTable filterTable(Family family, const StaticOptions& options) {
   eachPrefix(BaseChain::Forward, Position::Last, Side::Out, mark, finalAllow(options),
              "policy accepted it");
   return table;
+}
+
+std::vector<HookRule> acceptHooks(const StaticOptions& options, AcceptBy by) {
+  std::vector<HookRule> out;
+  if (options.allow == AllowAction::Return) return out;
+  const auto add = [&](BaseChain chain, Side side, const std::string& prefix, const Match* match,
+                       const std::string& what) {
+    std::vector<Match> matches{workload(side, prefix)};
+    if (match != nullptr) matches.push_back(*match);
+    out.push_back(hook(chain, Position::Last, std::move(matches), dataplane::Accept{}, what));
+  };
+  // What the host's own rules are to decide carries the mark as well.
+  const bool hostDecides = options.endpointToHost == HostAction::Return;
+  const Match mark = accepted(options, Sense::Is);
+  const Match flow = established();
+  for (const auto chain : {BaseChain::Forward, BaseChain::Input}) {
+    for (const auto side : {Side::In, Side::Out}) {
+      if (chain == BaseChain::Input && side == Side::Out) continue;
+      for (const std::string& prefix : options.interfacePrefixes) {
+        const bool leave = chain == BaseChain::Input && hostDecides;
+        if (by == AcceptBy::Interface && !leave) {
+          add(chain, side, prefix, nullptr, "policy of workloads is in other tables");
+          continue;
+        }
+        add(chain, side, prefix, &flow, "flow that policy accepted");
+        if (!leave) add(chain, side, prefix, &mark, "policy accepted it");
+      }
+    }
+  }
+  return out;
 }
 
 }  // namespace margay::controllers

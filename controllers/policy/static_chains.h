@@ -42,10 +42,20 @@ struct StaticOptions {
 /// GroupChains). Hooks match nothing outside workload interfaces:
 ///   FORWARD: policy of the sender, then of the receiver; what no end has dropped is accepted
 ///   behind all other rules by the accept mark (with maps it is not: an accept in a table of our
-///   own is no last word, and without one the packet goes on just so). INPUT: policy of the sender,
+///   own is no last word; `acceptHooks` is for who drops behind it). INPUT: policy of the sender,
 ///   then `endpointToHost`. Established flows and, in IPv6, ICMPv6 that a router must hear are
 ///   accepted before.
 /// Packets from the host to workloads pass, as with Calico.
 [[nodiscard]] dataplane::RuleTable filterTable(Family family, const StaticOptions& options);
+
+/// How packets that our tables let pass are known in chains of others: by the accept mark and as
+/// established flows, where our tables are asked first; where nobody knows which come first, as
+/// packets of workload interfaces, since what our tables drop is lost wherever else it is accepted.
+enum class AcceptBy : std::uint8_t { Mark, Interface };
+
+/// What accepts such packets at the end of FORWARD and INPUT of others that drop by policy. With
+/// AllowAction::Return nothing: what others drop is their business then.
+[[nodiscard]] std::vector<dataplane::HookRule> acceptHooks(const StaticOptions& options,
+                                                           AcceptBy by);
 
 }  // namespace margay::controllers

@@ -172,7 +172,7 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
 	}
 
 	chain filter-forward {
-		type filter hook forward priority filter; policy accept;
+		type filter hook forward priority filter - 1; policy accept;
 		iifname "cali*" jump mgy-from-dispatch comment "margay: policy of the sending workload"
 		meta mark & 0x00010000 == 0x00000000 oifname "cali1" counter packets 0 bytes 0 drop
 	}
