@@ -95,9 +95,13 @@ class KernelSysctlDriver final : public SysctlDriver {
 }  // namespace
 
 Result<std::unique_ptr<SysctlDriver>> makeSysctlDriver() {
-  File root(::open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (root.get() < 0) return Fail(systemError(errno, "open /proc/sys"));
-  return std::make_unique<KernelSysctlDriver>(std::move(root));
+  return makeSysctlDriverAt("/proc/sys");
+}
+
+Result<std::unique_ptr<SysctlDriver>> makeSysctlDriverAt(const std::string& root) {
+  File directory(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0) return Fail(systemError(errno, "open " + root));
+  return std::make_unique<KernelSysctlDriver>(std::move(directory));
 }
 
 }  // namespace margay::dataplane

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "dataplane/drivers.h"
@@ -14,5 +15,8 @@ namespace margay::dataplane {
 /// "." or ".." component is `Errc::Invalid`. An entry that the kernel does not let us write is
 /// `Errc::Unsupported`.
 Result<std::unique_ptr<SysctlDriver>> makeSysctlDriver();
+/// The same with `root` in place of /proc/sys: a container may have that mounted elsewhere, so that
+/// it can be written.
+Result<std::unique_ptr<SysctlDriver>> makeSysctlDriverAt(const std::string& root);
 
 }  // namespace margay::dataplane

@@ -175,6 +175,7 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
   Kernel::Options kernelOptions;
   kernelOptions.families = options->families;
   kernelOptions.interfacePrefixes = options->statics.interfacePrefixes;
+  kernelOptions.sysctlDir = settings.sysctlDir;
   kernelOptions.sysctlJournal = settings.runDir + "/sysctls-before";
   kernelOptions.tables.slice = 200'000;
   auto kernel = openKernel(kernelOptions, parameters, choice);

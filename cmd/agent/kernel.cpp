@@ -50,7 +50,8 @@ Result<void> Kernel::openDrivers() {
   if (auto made = keep(routeDriver_, dataplane::makeRouteDriver()); !made) return made;
   if (auto made = keep(neighbourDriver_, dataplane::makeNeighbourDriver()); !made) return made;
   if (auto made = keep(links_, dataplane::makeLinkDriver()); !made) return made;
-  if (auto made = keep(sysctlDriver_, dataplane::makeSysctlDriver()); !made) return made;
+  if (auto made = keep(sysctlDriver_, dataplane::makeSysctlDriverAt(options_.sysctlDir)); !made)
+    return made;
   if (auto made = keep(conntrack_, dataplane::makeConntrackDriver()); !made) return made;
   if (auto made = keep(monitor_, dataplane::makeNetworkMonitor()); !made) return made;
   purge_ = std::make_unique<FlowPurge>(*conntrack_, jitter_);

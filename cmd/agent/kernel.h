@@ -37,6 +37,7 @@ class Kernel {
     Backend backend = Backend::Legacy;
     std::vector<Family> families;
     std::vector<std::string> interfacePrefixes;
+    std::string sysctlDir = "/proc/sys";
     std::string sysctlJournal;  ///< empty: none is kept
     reconcile::TableOptions tables;
   };

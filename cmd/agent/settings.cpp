@@ -62,6 +62,7 @@ Result<Settings> readSettings(std::map<std::string, std::string> environment,
   out.nodeName = get("NODENAME", felixHost.empty() ? hostName() : felixHost);
   out.dataDir = get("MARGAY_DATA_DIR", "/etc/margay/data");
   out.runDir = get("MARGAY_RUN_DIR", "/run/margay");
+  out.sysctlDir = get("MARGAY_SYSCTL_DIR", "/proc/sys");
   out.networkingBackend =
       lower(get("CALICO_NETWORKING_BACKEND",
                 get("CALICO_NETWORKING", "true") == "false" ? "none" : "direct"));

@@ -17,6 +17,7 @@ struct Settings {
   std::string datastore;  ///< "file" (the default) or "etcdv3"
   std::string dataDir;
   std::string runDir;
+  std::string sysctlDir;  ///< where the files of /proc/sys can be written
   std::string felixFile;
   std::string felixText;
   std::string networkingBackend;  ///< "direct" (the default), "none", "bird", "vxlan"

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/base/eventually.h"
 #include "tests/dataplane/network_namespace.h"
 #include "tests/system/probe.h"
 
@@ -15,6 +16,7 @@
 /// host, pods as further namespaces wired as a CNI plugin does. All of it ends with the object.
 namespace margay::system_tests {
 
+using testing::eventually;
 using testing::ShellResult;
 using Environment = std::map<std::string, std::string>;
 
@@ -148,16 +150,5 @@ class SystemTest : public ::testing::Test {
  private:
   std::unique_ptr<Cluster> cluster_;
 };
-
-/// Until `condition` holds or `patience` is over; returns whether it holds.
-template <class Condition>
-bool eventually(Condition condition, std::chrono::milliseconds patience = kPatience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
 
 }  // namespace margay::system_tests
