@@ -1,14 +1,13 @@
 #include <benchmark/benchmark.h>
-#include <malloc.h>
 #include <poll.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "api/etcd/etcd_source.h"
 #include "api/etcd/stored_object.h"
+#include "bench/own_memory.h"
 #include "tests/api/etcd_server.h"
 
 /// How long does the first list of a cluster's workload endpoints from a real etcd take, and how
@@ -83,33 +82,6 @@ std::string etcdWith(int count) {
   return server->url();
 }
 
-double memoryMb(const char* field) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind(field, 0) == 0) return std::stod(line.substr(line.find(':') + 1)) / 1024;
-  }
-  return 0;
-}
-
-/// What a block of work needs above what was there before.
-class Memory {
- public:
-  Memory() {
-    ::mallopt(M_ARENA_MAX, 1);  // as margay-node
-    ::malloc_trim(0);
-    std::ofstream("/proc/self/clear_refs") << 5;
-    before_ = memoryMb("VmRSS");
-  }
-  [[nodiscard]] double peak() const { return memoryMb("VmHWM") - before_; }
-  [[nodiscard]] double kept() const {
-    ::malloc_trim(0);
-    return memoryMb("VmRSS") - before_;
-  }
-
- private:
-  double before_ = 0;
-};
-
 void fetchAndParse(benchmark::State& state) {
   const auto url = etcdWith(static_cast<int>(state.range(0)));
   if (url.empty()) return state.SkipWithError("no etcd");
@@ -118,7 +90,7 @@ void fetchAndParse(benchmark::State& state) {
   std::size_t bytes = 0;
   for (auto round : state) {
     static_cast<void>(round);
-    const Memory memory;
+    const bench::OwnMemory memory;
     bytes = 0;
     const auto listed = client->list(std::string(kResourcePrefix),
                                      [&](EtcdKeyValue& kv) {
@@ -142,7 +114,7 @@ void listIntoStore(benchmark::State& state) {
   double kept = 0;
   for (auto round : state) {
     static_cast<void>(round);
-    const Memory memory;
+    const bench::OwnMemory memory;
     Mailbox mailbox;
     std::vector<Update> store;
     store.reserve(count);

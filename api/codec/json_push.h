@@ -37,7 +37,17 @@ class JsonPush {
   void skipValue() { skipNext_ = true; }
 
  private:
-  enum class State : std::uint8_t { Any, Key, Text, Escape, Unicode, Word, Skip, SkipText, SkipEscape };
+  enum class State : std::uint8_t {
+    Any,
+    Key,
+    Text,
+    Escape,
+    Unicode,
+    Word,
+    Skip,
+    SkipText,
+    SkipEscape
+  };
 
   Result<void> step(std::string_view piece, std::size_t& at);
   Result<void> text(std::string_view piece, std::size_t& at);
@@ -58,8 +68,8 @@ class JsonPush {
   std::uint32_t code_ = 0;
   std::uint32_t highSurrogate_ = 0;
   int digits_ = 0;
-  bool skipNext_ = false;       // the value of the key that was just told
-  std::size_t skipDepth_ = 0;   // open containers of the value that is passed over
+  bool skipNext_ = false;      // the value of the key that was just told
+  std::size_t skipDepth_ = 0;  // open containers of the value that is passed over
 };
 
 }  // namespace margay::api

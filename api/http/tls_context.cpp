@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include <ctime>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -88,6 +89,14 @@ Result<void> loadCertificate(SSL_CTX* context, const Pem& certificate, const Pem
   return {};
 }
 
+std::string utcNow() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts)};
+}
+
 int reportIndex() {
   static const int kIndex = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return kIndex;
@@ -152,6 +161,11 @@ void TlsContext::watch(const SSL* ssl, int where, int value) {
   const auto verified = SSL_get_verify_result(ssl);
   const std::string reason = verified == X509_V_OK ? "it is not for this host name or address"
                                                    : X509_verify_cert_error_string(verified);
+  if (verified == X509_V_ERR_CERT_NOT_YET_VALID || verified == X509_V_ERR_CERT_HAS_EXPIRED) {
+    self->note("the server's certificate is not accepted (" + reason + "): is the clock of this " +
+               "host right (" + utcNow() + "), and the certificate current?");
+    return;
+  }
   const auto& ca = self->options_.ca;
   self->note("the server's certificate is not accepted (" + reason + "): is the CA " +
              (ca.empty() ? "of the system" : ca.name()) + " the one that signed it?");

@@ -15,7 +15,7 @@ struct ExecCommand {
   std::string command;  ///< looked up in PATH unless it has a slash
   std::vector<std::string> args;
   std::map<std::string, std::string> env;
-  std::string apiVersion;  ///< "client.authentication.k8s.io/v1"
+  std::string apiVersion;   ///< "client.authentication.k8s.io/v1"
   std::string clusterInfo;  ///< JSON for spec.cluster; empty unless it is asked for
   std::string hint;         ///< how to install it
 };
@@ -32,8 +32,8 @@ struct KubernetesAccess {
 
 /// The access that the environment names: KUBECONFIG (several files with ':' between them, the
 /// first that says a thing wins), else the service account of the pod (KUBERNETES_SERVICE_HOST and
-/// _PORT, and the files below `accountDirectory`). Errors are `Errc::Invalid` in one line that names
-/// the file and the field. Certificates are not read yet. Any thread.
+/// _PORT, and the files below `accountDirectory`). Errors are `Errc::Invalid` in one line that
+/// names the file and the field. Certificates are not read yet. Any thread.
 [[nodiscard]] Result<KubernetesAccess> kubernetesAccess(
     const std::map<std::string, std::string>& environment,
     const std::string& accountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount");

@@ -1,11 +1,7 @@
 #include "api/kubernetes/credentials.h"
 
 #include <fstream>
-#include <memory>
-#include <mutex>
 #include <utility>
-
-#include "api/kubernetes/exec_credential.h"
 
 namespace margay::api {
 namespace {
@@ -19,34 +15,25 @@ Result<std::string> tokenIn(const std::string& path) {
   return "Bearer " + token;
 }
 
-/// What a program gave last.
-class ExecTokens {
- public:
-  explicit ExecTokens(ExecCommand command) : command_(std::move(command)) {}
-
-  Result<std::string> get(Token use, const std::stop_token& stop) {
-    const std::lock_guard lock(mutex_);
-    if (use == Token::Renewed || !last_ || last_->hasExpired(std::chrono::system_clock::now())) {
-      last_.reset();
-      auto run = runCredentialProgram(command_, stop);
-      if (!run) return Fail(run.error());
-      last_ = std::move(*run);
-    }
-    return last_->token.empty() ? std::string() : "Bearer " + last_->token;
-  }
-
- private:
-  const ExecCommand command_;
-  std::mutex mutex_;
-  std::optional<ExecCredential> last_;
-};
-
 }  // namespace
 
-TokenProvider tokenProvider(const KubernetesAccess& access) {
-  if (access.exec) {
-    return [tokens = std::make_shared<ExecTokens>(*access.exec)](
-               Token use, const std::stop_token& stop) { return tokens->get(use, stop); };
+Result<ExecCredential> ExecCredentials::get(Token use, const std::stop_token& stop) {
+  const std::lock_guard lock(mutex_);
+  const bool good = last_ && !last_->hasExpired(std::chrono::system_clock::now());
+  if (use == Token::Kept && good) return *last_;
+  last_.reset();
+  auto run = runCredentialProgram(command_, stop);
+  if (run) last_ = *run;
+  return run;
+}
+
+TokenProvider tokenProvider(const KubernetesAccess& access, std::shared_ptr<ExecCredentials> exec) {
+  if (exec) {
+    return [exec = std::move(exec)](Token use, const std::stop_token& stop) -> Result<std::string> {
+      const auto credential = exec->get(use, stop);
+      if (!credential) return Fail(credential.error());
+      return credential->token.empty() ? std::string() : "Bearer " + credential->token;
+    };
   }
   if (!access.tokenFile.empty()) {
     return [file = access.tokenFile](Token, const std::stop_token&) { return tokenIn(file); };

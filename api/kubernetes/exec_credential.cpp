@@ -174,8 +174,8 @@ Result<ExecCredential> parseExecCredential(const ExecCommand& command, std::stri
   const auto version = top.stringOr("apiVersion", "");
   if (top.stringOr("kind", "") != "ExecCredential") top.error("kind", "must be ExecCredential");
   if (version != command.apiVersion)
-    top.error("apiVersion", "is '" + version + "', and the kubeconfig asks for " +
-                                command.apiVersion);
+    top.error("apiVersion",
+              "is '" + version + "', and the kubeconfig asks for " + command.apiVersion);
   if (const auto status = top.object("status")) {
     out.token = status->stringOr("token", "");
     out.certificate = status->stringOr("clientCertificateData", "");
@@ -189,8 +189,8 @@ Result<ExecCredential> parseExecCredential(const ExecCommand& command, std::stri
     top.error("status", "has neither a token nor a certificate with its key");
   if (errors.empty()) return out;
   const std::string field = errors.front().field.empty() ? "output" : errors.front().field;
-  return fail(Errc::Invalid, title(command) + " prints no credential: " + field + ": " +
-                                 errors.front().reason);
+  return fail(Errc::Invalid,
+              title(command) + " prints no credential: " + field + ": " + errors.front().reason);
 }
 
 Result<ExecCredential> runCredentialProgram(const ExecCommand& command,
@@ -198,8 +198,7 @@ Result<ExecCredential> runCredentialProgram(const ExecCommand& command,
   Program program;
   if (const int failed = program.start(command); failed != 0)
     return Fail(Error{Errc::Invalid, failed,
-                      title(command) + " cannot be started: " +
-                          systemError(failed, "exec").what +
+                      title(command) + " cannot be started: " + systemError(failed, "exec").what +
                           (command.hint.empty() ? "" : "; " + command.hint)});
   std::string output;
   std::string errors;

@@ -20,8 +20,10 @@ bool isAlways(std::string_view name) {
   return std::find(kAlways.begin(), kAlways.end(), name) != kAlways.end();
 }
 
+/// A number, true, false or null; null for what is none of them, as for a number out of all bounds.
 json numberOrWord(std::string_view text) {
-  return json::parse(text.begin(), text.end(), nullptr, false);
+  auto value = json::parse(text.begin(), text.end(), nullptr, false);
+  return value.is_discarded() ? json() : value;
 }
 
 }  // namespace
@@ -32,12 +34,9 @@ class ItemReader::Builder final : public JsonEvents {
   Builder(const FieldFilter& fields, OnItem onItem)
       : fields_(fields), onItem_(std::move(onItem)), push_(*this) {}
 
-  Result<void> feed(std::string_view piece) {
-    auto fed = push_.feed(piece);
-    if (fed && bad_) return fail(Errc::Transient, "the answer is no JSON: an unknown word");
-    return fed;
-  }
+  Result<void> feed(std::string_view piece) { return push_.feed(piece); }
   [[nodiscard]] bool whole() const { return documents_ > 0 && places_.empty(); }
+  [[nodiscard]] bool isInside() const { return !places_.empty(); }
   [[nodiscard]] const ListPage& page() const { return page_; }
 
  private:
@@ -78,10 +77,7 @@ class ItemReader::Builder final : public JsonEvents {
   }
 
   void scalar(std::string_view text) override {
-    if (open_.empty()) return;
-    json value = numberOrWord(text);
-    bad_ = bad_ || value.is_discarded();
-    add(std::move(value));
+    if (!open_.empty()) add(numberOrWord(text));
   }
 
   void begin(bool isArray) override {
@@ -142,7 +138,6 @@ class ItemReader::Builder final : public JsonEvents {
   std::string type_;
   ListPage page_;
   std::size_t documents_ = 0;
-  bool bad_ = false;
 };
 
 ItemReader::ItemReader(const FieldFilter& fields, OnItem onItem)
@@ -156,6 +151,10 @@ Result<void> ItemReader::feed(std::string_view piece) {
 
 bool ItemReader::whole() const {
   return builder_->whole();
+}
+
+bool ItemReader::isInside() const {
+  return builder_->isInside();
 }
 
 const ListPage& ItemReader::page() const {

@@ -18,8 +18,8 @@ struct ListPage {
 };
 
 /// Reads what the Kubernetes API sends, piece by piece, and hands on one object at a time with the
-/// fields of the filter alone (and kind, apiVersion, code, reason and message at its top). Memory is
-/// that of one such object. One thread.
+/// fields of the filter alone (and kind, apiVersion, code, reason and message at its top). Memory
+/// is that of one such object. One thread.
 class ItemReader {
  public:
   /// `type` is that of a watch event ("ADDED", ...), empty in a list. The object may be moved away.
@@ -34,6 +34,8 @@ class ItemReader {
   Result<void> feed(std::string_view piece);
   /// Whether the text so far is whole: nothing is open, and something has been read.
   [[nodiscard]] bool whole() const;
+  /// Whether the text so far ends inside of a document.
+  [[nodiscard]] bool isInside() const;
   [[nodiscard]] const ListPage& page() const;
 
  private:

@@ -74,7 +74,7 @@ class KnownObjects {
   void note(const ServerObject& object, const Decoded& decoded);
 
   std::deque<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // into entries_; open addressing, linear, a power of two
+  std::vector<std::uint32_t> slots_;    // into entries_; open addressing, linear, a power of two
   std::map<std::string, Notes> notes_;  // by "namespace/name"
   std::uint64_t notesVersion_ = 0;
   std::uint32_t list_ = 0;

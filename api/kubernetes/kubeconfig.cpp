@@ -86,8 +86,7 @@ Result<Entry> find(const std::vector<File>& files, const char* list, const char*
       if (text(entry, "name") != name) continue;
       const std::string path = std::string(list) + "[" + name + "]." + field;
       const auto value = entry.find(field);
-      if (value == entry.end() || !value->is_object())
-        return wrong(file, path, "is missing");
+      if (value == entry.end() || !value->is_object()) return wrong(file, path, "is missing");
       return Entry{&file, &*value, path};
     }
   }
@@ -159,8 +158,8 @@ Result<ExecCommand> readExec(const Entry& user, const Entry& cluster,
   out.hint = exec.stringOr("installHint", "");
   if (out.apiVersion != "client.authentication.k8s.io/v1" &&
       out.apiVersion != "client.authentication.k8s.io/v1beta1")
-    exec.error("apiVersion", "'" + out.apiVersion +
-                                 "' is not known; use client.authentication.k8s.io/v1");
+    exec.error("apiVersion",
+               "'" + out.apiVersion + "' is not known; use client.authentication.k8s.io/v1");
   for (const auto& entry : exec.objects("env"))
     out.env[entry.stringOr("name", "")] = entry.stringOr("value", "");
   if (exec.boolean("provideClusterInfo").value_or(false)) {
@@ -211,9 +210,8 @@ Result<KubernetesAccess> kubeconfigAccess(const std::string& paths) {
   if (!name) return Fail(name.error());
   const auto context = find(*files, "contexts", "context", *name, "current-context");
   if (!context) return Fail(context.error());
-  const auto cluster =
-      find(*files, "clusters", "cluster", text(*context->value, "cluster"),
-           context->path + ".cluster");
+  const auto cluster = find(*files, "clusters", "cluster", text(*context->value, "cluster"),
+                            context->path + ".cluster");
   if (!cluster) return Fail(cluster.error());
   KubernetesAccess out;
   if (auto ok = readCluster(*cluster, out); !ok) return Fail(ok.error());

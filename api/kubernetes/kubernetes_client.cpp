@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "api/kubernetes/credentials.h"
 #include "api/kubernetes/item_text.h"
 #include "api/server/http.h"
 
@@ -74,9 +73,10 @@ Why whyOf(int status) {
 
 }  // namespace
 
-KubernetesWatch::KubernetesWatch(std::unique_ptr<HttpBody> body, const FieldFilter& fields,
-                                 std::string version, OnChange onChange)
-    : body_(std::move(body)),
+KubernetesWatch::KubernetesWatch(KubernetesAnswer answer, std::string title,
+                                 const FieldFilter& fields, std::string version, OnChange onChange)
+    : answer_(std::move(answer)),
+      title_(std::move(title)),
       onChange_(std::move(onChange)),
       version_(std::move(version)),
       reader_(fields, [this](std::string_view type, json& item) { take(type, item); }) {}
@@ -85,11 +85,10 @@ KubernetesWatch::~KubernetesWatch() = default;
 
 void KubernetesWatch::take(std::string_view type, json& item) {
   if (type == "ERROR") {
-    const int code = item.contains("code") && item["code"].is_number_integer()
-                         ? item["code"].get<int>()
-                         : 500;
+    const int code =
+        item.contains("code") && item["code"].is_number_integer() ? item["code"].get<int>() : 500;
     error_ = std::make_unique<KubernetesError>(
-        KubernetesError{whyOf(code), "the watch ends with status " + std::to_string(code) + ": " +
+        KubernetesError{whyOf(code), title_ + " ends with status " + std::to_string(code) + ": " +
                                          std::string(textAt(item, "message"))});
     return;
   }
@@ -102,25 +101,47 @@ void KubernetesWatch::take(std::string_view type, json& item) {
 KubernetesResult<KubernetesWatch::Heard> KubernetesWatch::next(milliseconds timeout,
                                                                const std::stop_token& stop) {
   std::string piece;
-  const auto read = body_->read(piece, timeout, stop);
-  if (!read) return tl::unexpected(errorOf(withContext(read.error(), "watch")));
+  const auto read = answer_.body->read(piece, timeout, stop);
+  if (!read) return tl::unexpected(errorOf(withContext(read.error(), title_)));
   if (*read == HttpBody::Read::Idle) return Heard::Nothing;
+  if (*read == HttpBody::Read::End && reader_.isInside())
+    return tl::unexpected(KubernetesError{Why::Away, title_ + " ends in the middle of an event"});
   if (*read == HttpBody::Read::End) return Heard::End;
   const auto fed = reader_.feed(piece);
   if (error_) return tl::unexpected(*error_);
-  if (!fed) return tl::unexpected(errorOf(withContext(fed.error(), "watch")));
+  if (!fed) return tl::unexpected(errorOf(withContext(fed.error(), title_)));
   return Heard::Something;
 }
 
 Result<std::unique_ptr<KubernetesClient>> KubernetesClient::make(KubernetesAccess access,
-                                                                 const MakeClient& make) {
-  std::unique_ptr<KubernetesClient> client(new KubernetesClient(std::move(access)));
-  auto http = make({.url = client->access_.url,
-                    .tls = client->access_.tls,
-                    .token = tokenProvider(client->access_)});
+                                                                 MakeClient make) {
+  std::unique_ptr<KubernetesClient> out(new KubernetesClient(std::move(access), std::move(make)));
+  if (out->access_.exec) out->exec_ = std::make_shared<ExecCredentials>(*out->access_.exec);
+  auto http = out->make_({.url = out->access_.url,
+                          .tls = out->access_.tls,
+                          .token = tokenProvider(out->access_, out->exec_)});
   if (!http) return Fail(withContext(http.error(), "Kubernetes"));
-  client->http_ = std::move(*http);
-  return client;
+  out->http_ = std::move(*http);
+  return out;
+}
+
+Result<std::shared_ptr<HttpClient>> KubernetesClient::client(const std::stop_token& stop) {
+  std::optional<ExecCredential> credential;
+  if (exec_) {
+    auto got = exec_->get(Token::Kept, stop);
+    if (!got) return Fail(got.error());
+    credential = std::move(*got);
+  }
+  const std::lock_guard lock(clientMutex_);
+  if (!credential || credential->certificate == certificate_) return http_;
+  auto tls = access_.tls;
+  tls.certificate = {.file = {}, .text = credential->certificate};
+  tls.key = {.file = {}, .text = credential->key};
+  auto made = make_({.url = access_.url, .tls = tls, .token = tokenProvider(access_, exec_)});
+  if (!made) return Fail(withContext(made.error(), "the program " + access_.exec->command));
+  http_ = std::move(*made);
+  certificate_ = credential->certificate;
+  return http_;
 }
 
 KubernetesError KubernetesClient::refusal(HttpBody& body, std::string_view verb,
@@ -150,19 +171,21 @@ KubernetesError KubernetesClient::refusal(HttpBody& body, std::string_view verb,
   return out;
 }
 
-KubernetesResult<std::unique_ptr<HttpBody>> KubernetesClient::open(const std::string& path,
-                                                                   std::string_view verb,
-                                                                   const std::string& title,
-                                                                   const std::stop_token& stop) {
+KubernetesResult<KubernetesAnswer> KubernetesClient::open(const std::string& path,
+                                                          std::string_view verb,
+                                                          const std::string& title,
+                                                          const std::stop_token& stop) {
+  auto http = client(stop);
+  if (!http) return tl::unexpected(errorOf(http.error()));
   HttpCall call;
   call.path = path;
   call.headTimeout = kHead;
   call.headers["Accept"] = "application/json";
   call.headers["User-Agent"] = "margay-node";
-  auto body = http_->open(call, stop);
+  auto body = (*http)->open(call, stop);
   if (!body) return tl::unexpected(errorOf(body.error()));
   if ((*body)->status() != 200) return tl::unexpected(refusal(**body, verb, title, stop));
-  return std::move(*body);
+  return KubernetesAnswer{std::move(*http), std::move(*body)};
 }
 
 KubernetesResult<ListPage> KubernetesClient::list(const KubernetesResource& resource,
@@ -172,22 +195,22 @@ KubernetesResult<ListPage> KubernetesClient::list(const KubernetesResource& reso
   std::string path = pathOf(resource, groupVersion) + "?limit=" + std::to_string(kPage);
   if (!next.empty()) path += "&continue=" + percentEncode(next);
   const std::string title = resourceTitle(resource);
-  auto body = open(path, "list", title, stop);
-  if (!body) return tl::unexpected(body.error());
-  ItemReader reader(*resource.fields,
-                    [&](std::string_view /*type*/, json& item) { onItem(item); });
+  const auto answer = open(path, "list", title, stop);
+  if (!answer) return tl::unexpected(answer.error());
+  ItemReader reader(*resource.fields, [&](std::string_view /*type*/, json& item) { onItem(item); });
   const auto broken = [&](const std::string& why) {
     return tl::unexpected(
         KubernetesError{Why::Away, access_.url + ": the list of " + title + " " + why});
   };
   for (std::string piece;;) {
-    const auto read = (*body)->read(piece, kBodyIdle, stop);
+    const auto read = answer->body->read(piece, kBodyIdle, stop);
     if (!read && read.error().code == Errc::Interrupted)
       return tl::unexpected(errorOf(read.error()));
     if (!read) return broken("broke off: " + read.error().what);
     if (*read == HttpBody::Read::Idle) return broken("stopped in its middle");
     if (*read == HttpBody::Read::End) break;
-    if (const auto fed = reader.feed(piece); !fed) return broken("cannot be read: " + fed.error().what);
+    if (const auto fed = reader.feed(piece); !fed)
+      return broken("cannot be read: " + fed.error().what);
   }
   if (!reader.whole() || reader.page().resourceVersion.empty()) return broken("has no end");
   return reader.page();
@@ -196,31 +219,33 @@ KubernetesResult<ListPage> KubernetesClient::list(const KubernetesResource& reso
 KubernetesResult<std::unique_ptr<KubernetesWatch>> KubernetesClient::watch(
     const KubernetesResource& resource, std::string_view groupVersion, const std::string& version,
     seconds lifetime, KubernetesWatch::OnChange onChange, const std::stop_token& stop) {
-  const std::string path = pathOf(resource, groupVersion) +
-                           "?watch=true&allowWatchBookmarks=true&resourceVersion=" +
-                           percentEncode(version) +
-                           "&timeoutSeconds=" + std::to_string(lifetime.count());
-  auto body = open(path, "watch", resourceTitle(resource), stop);
-  if (!body) return tl::unexpected(body.error());
-  return std::make_unique<KubernetesWatch>(std::move(*body), *resource.fields, version,
-                                           std::move(onChange));
+  const std::string path =
+      pathOf(resource, groupVersion) +
+      "?watch=true&allowWatchBookmarks=true&resourceVersion=" + percentEncode(version) +
+      "&timeoutSeconds=" + std::to_string(lifetime.count());
+  auto answer = open(path, "watch", resourceTitle(resource), stop);
+  if (!answer) return tl::unexpected(answer.error());
+  return std::make_unique<KubernetesWatch>(
+      std::move(*answer), access_.url + ": the watch on " + resourceTitle(resource),
+      *resource.fields, version, std::move(onChange));
 }
 
 KubernetesResult<std::set<std::string>> KubernetesClient::discover(std::string_view groupVersion,
                                                                    const std::stop_token& stop) {
   std::set<std::string> out;
-  auto body = open(groupPath(groupVersion), "get", "API group " + std::string(groupVersion), stop);
-  if (!body) {
-    if (body.error().why == Why::Absent) return out;
-    return tl::unexpected(body.error());
+  const auto answer =
+      open(groupPath(groupVersion), "get", "API group " + std::string(groupVersion), stop);
+  if (!answer) {
+    if (answer.error().why == Why::Absent) return out;
+    return tl::unexpected(answer.error());
   }
-  const auto text = rest(**body, kMaxDiscovery, stop);
+  const auto text = rest(*answer->body, kMaxDiscovery, stop);
   if (!text) return tl::unexpected(errorOf(withContext(text.error(), access_.url)));
   const auto parsed = json::parse(*text, nullptr, false);
   const auto list = parsed.is_object() ? parsed.find("resources") : parsed.end();
   if (!parsed.is_object() || list == parsed.end() || !list->is_array())
-    return tl::unexpected(KubernetesError{
-        Why::Away, access_.url + groupPath(groupVersion) + " does not answer with a list of kinds"});
+    return tl::unexpected(KubernetesError{Why::Away, access_.url + groupPath(groupVersion) +
+                                                         " does not answer with a list of kinds"});
   for (const json& entry : *list) out.emplace(textAt(entry, "name"));
   return out;
 }

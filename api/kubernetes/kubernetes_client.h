@@ -15,6 +15,7 @@
 
 #include "api/http/http_client.h"
 #include "api/kubernetes/access.h"
+#include "api/kubernetes/credentials.h"
 #include "api/kubernetes/item_reader.h"
 #include "api/kubernetes/resources.h"
 
@@ -36,6 +37,12 @@ struct KubernetesError {
 template <class T>
 using KubernetesResult = tl::expected<T, KubernetesError>;
 
+/// An answer, with the client that it needs to live on.
+struct KubernetesAnswer {
+  std::shared_ptr<HttpClient> client;  // outlives the body
+  std::unique_ptr<HttpBody> body;
+};
+
 /// A watch on all objects of a kind. One thread. The destructor ends it.
 class KubernetesWatch {
  public:
@@ -43,8 +50,9 @@ class KubernetesWatch {
   enum class Change : std::uint8_t { Put, Removed };
   using OnChange = std::function<void(Change, nlohmann::json& item)>;
 
-  KubernetesWatch(std::unique_ptr<HttpBody> body, const FieldFilter& fields, std::string version,
-                  OnChange onChange);
+  /// `title` is for messages: "https://10.0.0.1:6443: the watch on pods".
+  KubernetesWatch(KubernetesAnswer answer, std::string title, const FieldFilter& fields,
+                  std::string version, OnChange onChange);
   ~KubernetesWatch();
   KubernetesWatch(const KubernetesWatch&) = delete;
   KubernetesWatch& operator=(const KubernetesWatch&) = delete;
@@ -58,7 +66,8 @@ class KubernetesWatch {
  private:
   void take(std::string_view type, nlohmann::json& item);
 
-  std::unique_ptr<HttpBody> body_;
+  const KubernetesAnswer answer_;
+  const std::string title_;
   const OnChange onChange_;
   std::string version_;
   std::unique_ptr<KubernetesError> error_;
@@ -72,8 +81,9 @@ class KubernetesClient {
   using OnItem = std::function<void(nlohmann::json& item)>;
   using Time = std::chrono::steady_clock::time_point;
 
+  /// `Errc::Invalid` where a certificate or key cannot be used. Nothing is asked of the server yet.
   static Result<std::unique_ptr<KubernetesClient>> make(KubernetesAccess access,
-                                                        const MakeClient& make = makeHttpClient);
+                                                        MakeClient make = makeHttpClient);
 
   /// A page of all objects of a kind; `next` is that of the page before, empty for the first.
   KubernetesResult<ListPage> list(const KubernetesResource& resource, std::string_view groupVersion,
@@ -97,17 +107,23 @@ class KubernetesClient {
     std::set<std::string> plurals;
   };
 
-  explicit KubernetesClient(KubernetesAccess access) : access_(std::move(access)) {}
-  KubernetesResult<std::unique_ptr<HttpBody>> open(const std::string& path, std::string_view verb,
-                                                   const std::string& title,
-                                                   const std::stop_token& stop);
+  KubernetesClient(KubernetesAccess access, MakeClient make)
+      : access_(std::move(access)), make_(std::move(make)) {}
+  /// The client with the certificate that is to be shown now.
+  Result<std::shared_ptr<HttpClient>> client(const std::stop_token& stop);
+  KubernetesResult<KubernetesAnswer> open(const std::string& path, std::string_view verb,
+                                          const std::string& title, const std::stop_token& stop);
   KubernetesError refusal(HttpBody& body, std::string_view verb, const std::string& title,
                           const std::stop_token& stop) const;
   KubernetesResult<std::set<std::string>> discover(std::string_view groupVersion,
                                                    const std::stop_token& stop);
 
   const KubernetesAccess access_;
-  std::unique_ptr<HttpClient> http_;
+  const MakeClient make_;
+  std::shared_ptr<ExecCredentials> exec_;  // null without a program
+  std::mutex clientMutex_;
+  std::shared_ptr<HttpClient> http_;  // guarded by clientMutex_
+  std::string certificate_;           // of exec_, that http_ shows; guarded by clientMutex_
   std::mutex mutex_;
   std::map<std::string, Group, std::less<>> groups_;  // guarded by mutex_
 };

@@ -1,5 +1,6 @@
 #include "api/kubernetes/kubernetes_source.h"
 
+#include <chrono>
 #include <utility>
 
 namespace margay::api {
@@ -36,7 +37,8 @@ void KubernetesSource::stop() {
 
 void KubernetesSource::relist(std::uint64_t barrier) {
   board_.ask(barrier);
-  for (const auto& reflector : reflectors_) reflector->relist(barrier);
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& reflector : reflectors_) reflector->relist(barrier, now);
 }
 
 }  // namespace margay::api

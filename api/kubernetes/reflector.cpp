@@ -49,9 +49,10 @@ void Reflector::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Reflector::relist(std::uint64_t barrier) {
+void Reflector::relist(std::uint64_t barrier, Clock::time_point when) {
   const std::lock_guard lock(mutex_);
   asked_.push_back(barrier);
+  newestAsk_ = when;
   interrupt_.request_stop();
 }
 
@@ -63,7 +64,7 @@ bool Reflector::takeRequests(std::stop_token& stop) {
   if (asked_.empty()) return true;
   barriers_.insert(barriers_.end(), asked_.begin(), asked_.end());
   asked_.clear();
-  askedAt_ = Clock::now();
+  askedAt_ = newestAsk_;
   inList_ = false;  // what was listed before is not what they ask for
   plan_.listAgain();
   return true;
@@ -105,8 +106,7 @@ KubernetesResult<std::optional<std::string_view>> Reflector::chooseVersion(
   using Chosen = std::optional<std::string_view>;
   const auto& versions = place_.resource.groupVersions;
   if (!place_.resource.optional) return Chosen(versions.front());
-  const auto notBefore =
-      std::max(askedAt_, Clock::now() - options_.plan.absentRetry / 2);
+  const auto notBefore = std::max(askedAt_, Clock::now() - options_.plan.absentRetry / 2);
   for (const auto version : versions) {
     const auto has = place_.client.has(place_.resource, version, notBefore, stop);
     if (!has) return tl::unexpected(has.error());
@@ -139,7 +139,6 @@ Reflector::Done Reflector::listPages(const std::stop_token& stop) {
 void Reflector::finishedList() {
   inList_ = false;
   absences_ = 0;
-  ++state_.lists;
   state_.listed = state_.connected = true;
   state_.error.clear();
   plan_.listed();
@@ -178,6 +177,7 @@ Reflector::Done Reflector::list(const std::stop_token& stop) {
     return {};
   }
   objects_.endList(updates_);
+  ++state_.lists;
   finishedList();
   log::debug("listed a kind", {{"kind", resourceTitle(place_.resource)},
                                {"objects", objects_.size()},

@@ -48,7 +48,8 @@ class Reflector {
   /// Asks the thread to end; `stop` then waits for less.
   void interrupt();
   void stop();
-  void relist(std::uint64_t barrier);
+  /// For a barrier that was asked for at `when`.
+  void relist(std::uint64_t barrier, std::chrono::steady_clock::time_point when);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -76,6 +77,7 @@ class Reflector {
   std::mutex mutex_;
   bool stopping_ = false;             // guarded by mutex_
   std::vector<std::uint64_t> asked_;  // guarded by mutex_
+  Clock::time_point newestAsk_{};     // guarded by mutex_
   std::stop_source interrupt_;        // guarded by mutex_
 
   // The thread's own.
@@ -87,9 +89,9 @@ class Reflector {
   KindState state_;
   std::uint64_t notesVersion_ = 0;
   std::vector<std::uint64_t> barriers_;
-  Clock::time_point askedAt_{};       // when the newest barrier was
-  std::string_view groupVersion_;     // that the server has
-  std::string next_;                  // page of the list that is being read
+  Clock::time_point askedAt_{};    // when the newest barrier was
+  std::string_view groupVersion_;  // that the server has
+  std::string next_;               // page of the list that is being read
   bool inList_ = false;
   int absences_ = 0;
   std::string version_;

@@ -12,9 +12,9 @@ namespace margay::api {
 class ResourceDecoder {
  public:
   /// `item` is of `resource`; items of lists need not say so. An object of
-  /// crd.projectcalico.org/v1 is read as Calico does: what its annotation projectcalico.org/metadata
-  /// says of name, labels and annotations is added, and a policy of the default tier without a name
-  /// there loses "default." before its name.
+  /// crd.projectcalico.org/v1 is read as Calico does: what its annotation
+  /// projectcalico.org/metadata says of name, labels and annotations is added, and a policy of the
+  /// default tier without a name there loses "default." before its name.
   [[nodiscard]] Decoded decode(const KubernetesResource& resource, nlohmann::json& item);
 
  private:

@@ -25,19 +25,18 @@ const FieldFilter& podFields() {
 }
 
 const FieldFilter& nodeFields() {
-  static const FieldFilter kFields = FieldFilter::only(
-      {"metadata name", "metadata labels", "metadata resourceVersion",
-       "metadata annotations projectcalico.org/IPv4Address",
-       "metadata annotations projectcalico.org/IPv6Address", "spec podCIDR", "spec podCIDRs",
-       "status addresses"});
+  static const FieldFilter kFields =
+      FieldFilter::only({"metadata name", "metadata labels", "metadata resourceVersion",
+                         "metadata annotations projectcalico.org/IPv4Address",
+                         "metadata annotations projectcalico.org/IPv6Address", "spec podCIDR",
+                         "spec podCIDRs", "status addresses"});
   return kFields;
 }
 
 /// Of these the labels alone count.
 const FieldFilter& labelsOnly() {
-  static const FieldFilter kFields = FieldFilter::only({"metadata name", "metadata namespace",
-                                                        "metadata labels",
-                                                        "metadata resourceVersion"});
+  static const FieldFilter kFields = FieldFilter::only(
+      {"metadata name", "metadata namespace", "metadata labels", "metadata resourceVersion"});
   return kFields;
 }
 

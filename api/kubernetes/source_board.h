@@ -48,7 +48,7 @@ class SourceBoard {
   SourceState published_;
   bool everPublished_ = false;
   bool everSynced_ = false;
-  std::set<std::string> told_;  // errors that somebody must act on
+  std::set<std::string> told_;                              // errors that somebody must act on
   std::map<std::uint64_t, std::set<std::size_t>> waiting_;  // barrier -> kinds that have listed
 };
 

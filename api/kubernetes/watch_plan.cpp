@@ -48,8 +48,7 @@ void WatchPlan::failed(const KubernetesError& error) {
   }
   ++failures_;
   listNeeded_ = listNeeded_ || error.why == Why::Expired;
-  away_ = error.why != Why::Expired &&
-          (!everListed_ || failures_ > 1 || error.why == Why::Refused);
+  away_ = error.why != Why::Expired && (!everListed_ || failures_ > 1 || error.why == Why::Refused);
   // Who was asked to wait does not come at the same moment as all others either.
   wait_ = std::max(backoff(), error.wait.count() > 0 ? between(error.wait, error.wait * 5 / 4)
                                                      : milliseconds(0));

@@ -36,10 +36,14 @@ class KubernetesAccessTest : public ::testing::Test {
   /// A kubeconfig of one user and one cluster with these fields.
   std::string config(const std::string& user,
                      const std::string& cluster = "server: https://10.0.0.1:6443") const {
-    return write("config", "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
-                           "contexts: [{name: c, context: {cluster: k, user: u}}]\n"
-                           "clusters: [{name: k, cluster: {" + cluster + "}}]\n"
-                           "users: [{name: u, user: {" + user + "}}]\n");
+    return write("config",
+                 "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+                 "contexts: [{name: c, context: {cluster: k, user: u}}]\n"
+                 "clusters: [{name: k, cluster: {" +
+                     cluster +
+                     "}}]\n"
+                     "users: [{name: u, user: {" +
+                     user + "}}]\n");
   }
   Result<KubernetesAccess> read(const std::string& paths) const {
     return kubernetesAccess({{"KUBECONFIG", paths}}, directory_);
@@ -159,8 +163,9 @@ TEST_F(KubernetesAccessTest, NamesFileAndFieldOfWhatIsWrong) {
   EXPECT_THAT(errorOf(write("config", "kind: Config")), HasSubstr("current-context: is missing"));
   EXPECT_THAT(errorOf(write("config", "current-context: x")),
               HasSubstr("current-context names 'x', and no entry of contexts"));
-  EXPECT_THAT(errorOf(write("config", "current-context: c\ncontexts: [{name: c, context: {cluster: "
-                                      "gone}}]")),
+  EXPECT_THAT(errorOf(write("config",
+                            "current-context: c\ncontexts: [{name: c, context: {cluster: "
+                            "gone}}]")),
               HasSubstr("contexts[c].context.cluster names 'gone'"));
   EXPECT_THAT(errorOf(config("token: t", "server: 10.0.0.1")),
               HasSubstr("clusters[k].cluster.server: '10.0.0.1' is no URL"));
@@ -203,7 +208,8 @@ const std::string kCredential =
 TEST_F(KubernetesAccessTest, RunsTheProgramWithItsEnvironmentAndArguments) {
   auto command = program("echo '" + kCredential +
                          "{\"token\":\"'$1-$NAME'\"}}'\n"
-                         "echo \"$KUBERNETES_EXEC_INFO\" > " + directory_ + "/info\n");
+                         "echo \"$KUBERNETES_EXEC_INFO\" > " +
+                         directory_ + "/info\n");
   command.args = {"arg"};
   command.env["NAME"] = "env";
   const auto credential = runCredentialProgram(command, {});
@@ -212,17 +218,16 @@ TEST_F(KubernetesAccessTest, RunsTheProgramWithItsEnvironmentAndArguments) {
   EXPECT_FALSE(credential->expires);
   std::string info;
   std::getline(std::ifstream(directory_ + "/info") >> std::ws, info);
-  EXPECT_THAT(info, AllOf(HasSubstr(R"("kind":"ExecCredential")"),
-                          HasSubstr(R"("interactive":false)")));
+  EXPECT_THAT(info,
+              AllOf(HasSubstr(R"("kind":"ExecCredential")"), HasSubstr(R"("interactive":false)")));
 }
 
 TEST_F(KubernetesAccessTest, AsksTheProgramAgainWhenItsTokenHasExpiredOrIsRefused) {
   const auto counting = [&](const std::string& expires) {
-    KubernetesAccess access;
-    access.exec = program("echo x >> " + directory_ + "/runs\necho '" + kCredential +
-                          "{\"token\":\"t'$(wc -l < " + directory_ +
-                          "/runs)'\",\"expirationTimestamp\":\"" + expires + "\"}}'\n");
-    return tokenProvider(access);
+    auto command = program("echo x >> " + directory_ + "/runs\necho '" + kCredential +
+                           "{\"token\":\"t'$(wc -l < " + directory_ +
+                           "/runs)'\",\"expirationTimestamp\":\"" + expires + "\"}}'\n");
+    return tokenProvider({}, std::make_shared<ExecCredentials>(std::move(command)));
   };
   const auto lasting = counting("2999-01-01T00:00:00Z");
   EXPECT_EQ(*lasting(Token::Kept, {}), "Bearer t1");

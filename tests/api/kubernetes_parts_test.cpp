@@ -94,14 +94,14 @@ TEST(ItemReader, LeavesOutWhatTheFilterDoesNotName) {
                                                R"([{"containerPort":80}]},{}]}})"));
     const Reading most(item, without, size);
     ASSERT_EQ(most.items.size(), 1U);
-    EXPECT_EQ(most.items[0].object,
-              Json::parse(R"({"metadata":{"name":"a","labels":{"x":"y"}}})"));
+    EXPECT_EQ(most.items[0].object, Json::parse(R"({"metadata":{"name":"a","labels":{"x":"y"}}})"));
     EXPECT_TRUE(most.whole);
   }
 }
 
 TEST(ItemReader, SeesThatATextIsNotWhole) {
-  const std::string text = R"({"items":[{"metadata":{"name":"a"}}],"metadata":{"resourceVersion":"1"}})";
+  const std::string text =
+      R"({"items":[{"metadata":{"name":"a"}}],"metadata":{"resourceVersion":"1"}})";
   for (std::size_t length = 0; length < text.size(); ++length)
     EXPECT_FALSE(Reading(text.substr(0, length), kEverything, 1000).whole) << length;
   EXPECT_FALSE(Reading("<html>", kEverything, 1000).ok);
@@ -186,8 +186,7 @@ class Objects {
   void endList() { known.endList(updates_); }
   std::vector<std::string> said() {
     std::vector<std::string> out;
-    for (const auto& update : updates_)
-      out.push_back((update.value ? "+" : "-") + update.key.name);
+    for (const auto& update : updates_) out.push_back((update.value ? "+" : "-") + update.key.name);
     updates_.clear();
     return out;
   }
@@ -198,7 +197,7 @@ class Objects {
   std::vector<Update> updates_;
 };
 
-TEST(KnownObjects, SaysWhatAListAdds_ChangesAndLacks) {
+TEST(KnownObjects, SaysWhatAListAddsChangesAndLacks) {
   Objects objects;
   objects.known.beginList();
   objects.pod("a", "1", "n", "10.0.0.1");

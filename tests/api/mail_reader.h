@@ -18,12 +18,14 @@ class MailReader {
   explicit MailReader(Mailbox& mailbox) : mailbox_(mailbox) {}
 
   /// Takes mail until it is as wanted.
-  bool until(const std::function<bool()>& wanted, std::chrono::milliseconds limit = std::chrono::seconds(30)) {
+  bool until(const std::function<bool()>& wanted,
+             std::chrono::milliseconds limit = std::chrono::seconds(30)) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
     for (;;) {
       take();
       if (wanted()) return true;
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (left.count() <= 0) return false;
       pollfd entry{mailbox_.fd(), POLLIN, 0};
       ::poll(&entry, 1, static_cast<int>(left.count()));
@@ -35,10 +37,12 @@ class MailReader {
   bool untilConnected(bool connected, std::chrono::milliseconds limit = std::chrono::seconds(30)) {
     return until([=, this] { return state().connected == connected; }, limit);
   }
-  bool untilHas(const std::string& key, std::chrono::milliseconds limit = std::chrono::seconds(30)) {
+  bool untilHas(const std::string& key,
+                std::chrono::milliseconds limit = std::chrono::seconds(30)) {
     return until([&] { return has(key); }, limit);
   }
-  bool untilGone(const std::string& key, std::chrono::milliseconds limit = std::chrono::seconds(30)) {
+  bool untilGone(const std::string& key,
+                 std::chrono::milliseconds limit = std::chrono::seconds(30)) {
     return until([&] { return !has(key); }, limit);
   }
   [[nodiscard]] bool has(const std::string& key) const { return objects_.contains(key); }

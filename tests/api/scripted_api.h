@@ -107,9 +107,11 @@ class ScriptedApi {
   }
   static std::string refusal(int status, const std::string& message,
                              const std::string& header = "") {
-    const std::string body = Json{{"kind", "Status"}, {"code", status}, {"message", message}}.dump();
+    const std::string body =
+        Json{{"kind", "Status"}, {"code", status}, {"message", message}}.dump();
     return "HTTP/1.1 " + std::to_string(status) + " No\r\n" + header +
-           "Content-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
+           "Content-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" +
+           body;
   }
 
  private:
