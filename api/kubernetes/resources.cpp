@@ -47,6 +47,9 @@ const std::vector<KubernetesResource>& kubernetesResources() {
   static const Versions kCore = {"v1"};
   static const Versions kSlices = {"discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"};
   static const Versions kCalico = {"crd.projectcalico.org/v1", "projectcalico.org/v3"};
+  static const Versions kClusterPolicies = {"policy.networking.k8s.io/v1beta1",
+                                            "policy.networking.k8s.io/v1alpha2"};
+  static const Versions kOlderPolicies = {"policy.networking.k8s.io/v1alpha1"};
   static const std::vector<KubernetesResource> kAll = {
       {"Namespace", "namespaces", kCore, false, &labelsOnly()},
       {"ServiceAccount", "serviceaccounts", kCore, false, &labelsOnly()},
@@ -55,6 +58,10 @@ const std::vector<KubernetesResource>& kubernetesResources() {
       {"Service", "services", kCore, false, &whole()},
       {"EndpointSlice", "endpointslices", kSlices, true, &whole()},
       {"NetworkPolicy", "networkpolicies", {"networking.k8s.io/v1"}, false, &whole()},
+      {"ClusterNetworkPolicy", "clusternetworkpolicies", kClusterPolicies, true, &whole()},
+      {"AdminNetworkPolicy", "adminnetworkpolicies", kOlderPolicies, true, &whole()},
+      {"BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", kOlderPolicies, true,
+       &whole()},
       {"ClusterInformation", "clusterinformations", kCalico, true, &whole()},
       {"FelixConfiguration", "felixconfigurations", kCalico, true, &whole()},
       {"GlobalNetworkPolicy", "globalnetworkpolicies", kCalico, true, &whole()},
