@@ -101,8 +101,9 @@ void checkBuiltInTier(const JsonReader& spec, const Tier& tier) {
   }
   const bool free = tier.name == kOlderAdminTier || tier.name == kOlderBaselineTier;
   if (!free && tier.defaultAction != builtIn->defaultAction) {
-    spec.error("defaultAction", "The '" + tier.name + "' tier must have default action '" +
-                                    (builtIn->defaultAction == TierDefault::Deny ? "Deny'" : "Pass'"));
+    spec.error("defaultAction",
+               "The '" + tier.name + "' tier must have default action '" +
+                   (builtIn->defaultAction == TierDefault::Deny ? "Deny'" : "Pass'"));
   }
 }
 

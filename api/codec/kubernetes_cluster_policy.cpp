@@ -9,9 +9,9 @@
 
 /// ClusterNetworkPolicy (policy.networking.k8s.io v1alpha2 and v1beta1), and AdminNetworkPolicy and
 /// BaselineAdminNetworkPolicy (v1alpha1), as Calico converts them: a global policy in a tier of its
-/// own, whose order is the priority. Named ports, which Calico does not convert, are a rule for each
-/// protocol. What the standard says of rules that an implementation does not understand holds for
-/// every rule with an error: one that accepts matches nothing, one that denies or passes denies
+/// own, whose order is the priority. Named ports, which Calico does not convert, are a rule for
+/// each protocol. What the standard says of rules that an implementation does not understand holds
+/// for every rule with an error: one that accepts matches nothing, one that denies or passes denies
 /// everything.
 /// https://github.com/kubernetes-sigs/network-policy-api/tree/main/apis
 namespace margay::api {

@@ -10,16 +10,16 @@ namespace margay::api {
 /// Converts objects of the Kubernetes API to the values that controllers read, as Calico does:
 ///   Pod -> WorkloadEndpoint, Namespace -> Profile kns.N, ServiceAccount -> Profile ksa.N.S,
 ///   networking.k8s.io/v1 NetworkPolicy -> Policy (kind KubernetesNetworkPolicy),
-///   policy.networking.k8s.io v1alpha2 and v1beta1 ClusterNetworkPolicy, v1alpha1 AdminNetworkPolicy
-///   and BaselineAdminNetworkPolicy -> Policy (of these kinds), v1 Node, v1 Service,
-///   discovery.k8s.io v1 and v1beta1 EndpointSlice.
+///   policy.networking.k8s.io v1alpha2 and v1beta1 ClusterNetworkPolicy, v1alpha1
+///   AdminNetworkPolicy and BaselineAdminNetworkPolicy -> Policy (of these kinds), v1 Node, v1
+///   Service, discovery.k8s.io v1 and v1beta1 EndpointSlice.
 /// `Decoded::key` is that of the value; a Pod that is on the host's network, not scheduled,
 /// finished or without addresses has no value and no error. A policy can have both a value and
-/// errors: rules that cannot be converted are named and left out, or, where they deny or pass in the
-/// whole cluster, deny everything; the rest is in force. Kinds of Kubernetes that say nothing about
-/// networks have neither value nor error (kind Unknown); a kind that its group does not have is an
-/// error. What many objects share is shared between the values of one decoder. One thread; never
-/// throws.
+/// errors: rules that cannot be converted are named and left out, or, where they deny or pass in
+/// the whole cluster, deny everything; the rest is in force. Kinds of Kubernetes that say nothing
+/// about networks have neither value nor error (kind Unknown); a kind that its group does not have
+/// is an error. What many objects share is shared between the values of one decoder. One thread;
+/// never throws.
 class KubernetesDecoder {
  public:
   [[nodiscard]] Decoded decode(const nlohmann::json& document);

@@ -130,10 +130,8 @@ void decodeKubernetesPolicy(const json& document, Decoded& out) {
   const bool named = out.errors.empty();
   const JsonReader top(document, out.errors, UnknownFields::Errors);
   top.onlyFields({"apiVersion", "kind", "metadata", "spec", "status"});
-  Policy policy{.ns = out.key.ns,
-                .name = out.name,
-                .order = kOrder,
-                .selector = podSelector(std::nullopt)};
+  Policy policy{
+      .ns = out.key.ns, .name = out.name, .order = kOrder, .selector = podSelector(std::nullopt)};
   policy.appliesToIngress = true;
   const auto spec = top.object("spec");
   bool usable = named && (spec || !top.has("spec"));

@@ -146,7 +146,8 @@ std::vector<PolicyRule> convertRules(const json& spec, PolicyDirection direction
       continue;
     }
     auto instead = conversion.instead(read);
-    const std::string fate = instead ? "; the rule denies everything until then" : "; the rule is left out";
+    const std::string fate =
+        instead ? "; the rule denies everything until then" : "; the rule is left out";
     if (instead) rules.push_back(std::move(*instead));
     const std::string path = std::string("spec.") + name + "[" + std::to_string(i) + "]";
     for (FieldError& error : errors) {

@@ -69,8 +69,9 @@ Result<void> checkNode(const Objects& objects, const std::string& node) {
 }
 
 ordered_json stageJson(const controllers::Stage& stage) {
-  ordered_json out = {{"name", stage.name},     {"endpoint", stage.endpoint}, {"tier", stage.tier},
-                      {"policy", stage.policy}, {"rule", stage.rule},         {"action", stage.action}};
+  ordered_json out = {{"name", stage.name}, {"endpoint", stage.endpoint},
+                      {"tier", stage.tier}, {"policy", stage.policy},
+                      {"rule", stage.rule}, {"action", stage.action}};
   if (!stage.ruleName.empty()) out["ruleName"] = stage.ruleName;
   return out;
 }

@@ -170,8 +170,13 @@ class EndpointEvaluation {
 
   void record(const std::string& tier, const std::string& policy, const std::string& rule,
               const std::string& action) {
-    stages_.push_back({directionText(), endpoint_.ns.str() + '/' + endpoint_.workload(), tier,
-                       policy, rule, action, {}});
+    stages_.push_back({directionText(),
+                       endpoint_.ns.str() + '/' + endpoint_.workload(),
+                       tier,
+                       policy,
+                       rule,
+                       action,
+                       {}});
   }
 
   const Objects& objects_;

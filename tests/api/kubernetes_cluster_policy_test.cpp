@@ -270,8 +270,8 @@ TEST(KubernetesClusterPolicy, WithoutPlaceOrSubjectItIsNotInForce) {
   bad("{tier: Admin, priority: 1, subject: {namespaces: {matchLabels: {'': x}}}}",
       "spec.subject.namespaces.matchLabels");
   bad("null", "spec");
-  const auto second = convert("v1alpha1", "BaselineAdminNetworkPolicy", "other",
-                              "{subject: {namespaces: {}}}");
+  const auto second =
+      convert("v1alpha1", "BaselineAdminNetworkPolicy", "other", "{subject: {namespaces: {}}}");
   EXPECT_FALSE(second.policy);
   EXPECT_THAT(second.errors, ElementsAre("metadata.name"));
   const auto extra = cluster("{tier: Admin, priority: 1, subject: {namespaces: {}}, rules: []}");

@@ -173,7 +173,7 @@ class RandomWorld {
   std::mt19937 random_;
   std::vector<std::string> namespaces_{"a", "b"};
   std::vector<std::string> values_{"u", "v"};
-  std::vector<std::string> tiers_{"default", "t1", "t2", "kube-admin", "kube-baseline",
+  std::vector<std::string> tiers_{"default",           "t1", "t2", "kube-admin", "kube-baseline",
                                   "adminnetworkpolicy"};
   std::vector<std::string> profiles_{"kns.a", "kns.b", "extra", "projectcalico-default-allow"};
   std::vector<std::string> addresses_{"10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1", "fd00::2"};

@@ -120,9 +120,8 @@ TEST_F(Evaluator, AdminTierComesFirstBaselineLastAndBothPassWhatTheyDoNotDecide)
   EXPECT_FALSE(allowed("10.0.0.1", "10.0.0.2", 81));
   EXPECT_TRUE(allowed("10.0.0.1", "10.0.0.2", 82)) << "decided before the baseline";
   const auto got = verdict(objects, {ip("10.0.0.1"), ip("10.0.0.2"), 6, 1, 81});
-  EXPECT_EQ(got.stages.back(),
-            (Stage{"ingress", "default/b", "kube-admin", "admin-deny", "ingress[0]", "Deny",
-                   "of admin-deny"}));
+  EXPECT_EQ(got.stages.back(), (Stage{"ingress", "default/b", "kube-admin", "admin-deny",
+                                      "ingress[0]", "Deny", "of admin-deny"}));
 }
 
 TEST_F(Evaluator, NamespaceSelectorsReadTheLabelsOfNamespaces) {

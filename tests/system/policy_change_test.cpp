@@ -247,7 +247,8 @@ TEST_F(PolicyChange, KernelDoesWhatTheEvaluatorSaysOfPoliciesByChance) {
       const auto name = "cluster-" + std::to_string(n);
       put(name + ".yaml",
           "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: "
-          "{name: " + name + "}\nspec: " + random.clusterSpec() + "\n");
+          "{name: " +
+              name + "}\nspec: " + random.clusterSpec() + "\n");
     }
     cluster().converge();
     for (const auto* host : {&one(), &two()})

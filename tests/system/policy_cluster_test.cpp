@@ -20,9 +20,9 @@ class ClusterPolicy : public PolicyTest {
   }
   void ofTier(const std::string& tier, const std::string& name, int priority,
               const std::string& rest) {
-    put(name + ".yaml", manifest("v1alpha2", "ClusterNetworkPolicy", name,
-                                 "{tier: " + tier + ", priority: " + std::to_string(priority) +
-                                     ", " + rest + "}"));
+    put(name + ".yaml",
+        manifest("v1alpha2", "ClusterNetworkPolicy", name,
+                 "{tier: " + tier + ", priority: " + std::to_string(priority) + ", " + rest + "}"));
   }
   void admin(const std::string& name, int priority, const std::string& rest) {
     ofTier("Admin", name, priority, rest);
@@ -45,8 +45,9 @@ constexpr const char* kFromNear = "from: [{pods: {podSelector: {matchLabels: {ro
 
 TEST_F(ClusterPolicy, AdminDeniesWhatANetworkPolicyAllows) {
   onlyFrom("near");
-  admin("a", 10, std::string(kWeb) + "ingress: [{action: Deny, " + kFromNear +
-                     ", protocols: [{tcp: {destinationPort: {number: 80}}}]}]");
+  admin("a", 10,
+        std::string(kWeb) + "ingress: [{action: Deny, " + kFromNear +
+            ", protocols: [{tcp: {destinationPort: {number: 80}}}]}]");
   expect({no(near(), web(), "tcp/80"), yes(near(), web(), "tcp/81 udp/80 ping"),
           no(far(), web(), "tcp/80 tcp/81 ping"), yes(near(), far(), "tcp/80")});
   take("a.yaml");
@@ -55,9 +56,10 @@ TEST_F(ClusterPolicy, AdminDeniesWhatANetworkPolicyAllows) {
 
 TEST_F(ClusterPolicy, AdminAcceptsWhatANetworkPolicyDenies) {
   onlyFrom("near");
-  admin("a", 10, std::string(kWeb) +
-                     "ingress: [{action: Accept, from: [{namespaces: {matchLabels: {team: "
-                     "blue}}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}]");
+  admin("a", 10,
+        std::string(kWeb) +
+            "ingress: [{action: Accept, from: [{namespaces: {matchLabels: {team: "
+            "blue}}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}]");
   expect({yes(odd(), web(), "tcp/80"), yes(twin(), web(), "tcp/80"),
           no(odd(), web(), "tcp/81 udp/80 ping"), no(far(), web(), "tcp/80"),
           yes(near(), web(), "tcp/81 ping")});
@@ -73,9 +75,9 @@ TEST_F(ClusterPolicy, AdminPassLeavesItToTheNetworkPolicy) {
 }
 
 TEST_F(ClusterPolicy, BaselineDecidesOnlyForPodsWithoutANetworkPolicy) {
-  baseline("b", 10, std::string(kRed) +
-                        "ingress: [{action: Accept, " + kFromNear +
-                        "}, {action: Deny, from: [{namespaces: {}}]}]");
+  baseline("b", 10,
+           std::string(kRed) + "ingress: [{action: Accept, " + kFromNear +
+               "}, {action: Deny, from: [{namespaces: {}}]}]");
   expect({yes(near(), web(), "tcp/80 ping"), no(far(), web(), "tcp/80 udp/80 ping"),
           no(odd(), near(), "tcp/80"), yes(near(), twin(), "tcp/80 ping"),
           yes(web(), odd(), "tcp/80")});
@@ -99,9 +101,10 @@ TEST_F(ClusterPolicy, LowerPriorityNumbersComeFirstAndEqualOnesByName) {
 }
 
 TEST_F(ClusterPolicy, NamedPortIsThePortOfEachPodWhateverItsProtocol) {
-  admin("a", 10,
-        "subject: {namespaces: {}}, ingress: [{action: Accept, from: [{namespaces: {}}], protocols: "
-        "[{destinationNamedPort: http}]}, {action: Deny, from: [{namespaces: {}}]}]");
+  admin(
+      "a", 10,
+      "subject: {namespaces: {}}, ingress: [{action: Accept, from: [{namespaces: {}}], protocols: "
+      "[{destinationNamedPort: http}]}, {action: Deny, from: [{namespaces: {}}]}]");
   expect({yes(near(), web(), "tcp/80"), no(near(), web(), "tcp/8080 udp/80 ping"),
           yes(near(), far(), "tcp/8080"), no(near(), far(), "tcp/80"),
           no(far(), near(), "tcp/80 tcp/8080")});
@@ -163,10 +166,9 @@ TEST_F(ClusterPolicy, OlderKindsWorkAlike) {
 }
 
 TEST_F(ClusterPolicy, RuleThatCannotBeMatchedFailsClosedAndTheOthersHold) {
-  put("a.yaml",
-      manifest("v1alpha2", "ClusterNetworkPolicy", "good",
-               "{tier: Admin, priority: 1, " + std::string(kWeb) + "ingress: [{action: Accept, " +
-                   kFromNear + "}]}"));
+  put("a.yaml", manifest("v1alpha2", "ClusterNetworkPolicy", "good",
+                         "{tier: Admin, priority: 1, " + std::string(kWeb) +
+                             "ingress: [{action: Accept, " + kFromNear + "}]}"));
   cluster().apply("bad.yaml",
                   manifest("v1alpha2", "ClusterNetworkPolicy", "bad",
                            "{tier: Admin, priority: 2, " + std::string(kWeb) +
@@ -183,7 +185,8 @@ TEST_F(ClusterPolicy, RuleThatCannotBeMatchedFailsClosedAndTheOthersHold) {
 }
 
 TEST_F(ClusterPolicy, AreShownUnderTheirNames) {
-  admin("a", 10, std::string(kWeb) + "ingress: [{name: not-near, action: Deny, " + kFromNear + "}]");
+  admin("a", 10,
+        std::string(kWeb) + "ingress: [{name: not-near, action: Deny, " + kFromNear + "}]");
   cluster().converge();
   const auto said =
       one().json("explain --from default/near --to default/web --protocol tcp --port 80");
