@@ -25,20 +25,23 @@ api::HttpResponse rendered(Daemon& daemon, std::function<Copy()> copy, Render re
 }
 
 api::HttpResponse inspect(Daemon& daemon, const std::string& what) {
-  const auto& engine = daemon.controller().engine();
+  // A switch of the rule backend makes the controller anew: only the loop's thread may look at it.
+  const auto engine = [&]() -> const controllers::PolicyEngine& {
+    return daemon.controller().engine();
+  };
   using Endpoints = std::vector<std::shared_ptr<const controllers::LocalEndpoint>>;
   if (what == "endpoints")
     return rendered<Endpoints>(
-        daemon, [&] { return engine.endpoints(); }, endpointsJson);
+        daemon, [&] { return engine().endpoints(); }, endpointsJson);
   if (what == "sets")
     return rendered<std::vector<controllers::Membership::View>>(
-        daemon, [&] { return engine.sets(); }, setsJson);
+        daemon, [&] { return engine().sets(); }, setsJson);
   if (what == "policies")
     return rendered<std::vector<controllers::PolicyView>>(
-        daemon, [&] { return engine.policies(); }, policiesJson);
+        daemon, [&] { return engine().policies(); }, policiesJson);
   if (what == "groups")
     return rendered<std::vector<controllers::GroupView>>(
-        daemon, [&] { return engine.groups(); }, groupsJson);
+        daemon, [&] { return engine().groups(); }, groupsJson);
   return text(
       404, "there is nothing to inspect under '" + what + "': endpoints, sets, policies or groups");
 }
@@ -50,9 +53,9 @@ std::string valueOf(const api::HttpRequest& request, const std::string& key) {
 
 api::HttpResponse explainAnswer(Daemon& daemon, const api::HttpRequest& request) {
   const auto node = valueOf(request, "node");
-  const auto& own = daemon.controller().nodeName();
-  if (!node.empty() && node != own) {
-    return text(400, "--node: this agent is of node " + own +
+  const auto own = daemon.ask<std::string>([&] { return daemon.controller().nodeName(); });
+  if (own && !node.empty() && node != *own) {
+    return text(400, "--node: this agent is of node " + *own +
                          " and answers for no other: ask the "
                          "agent on " +
                          node + ", or use --data-dir to ask none");
