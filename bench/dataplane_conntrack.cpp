@@ -98,10 +98,6 @@ void forgetOneAddress(benchmark::State& state) {
   state.counters["kernel_ms"] = all / turns * 1e3;
   state.counters["ratio"] = ours / all;
 }
-BENCHMARK(forgetOneAddress)
-    ->Arg(1000)
-    ->Arg(100000)
-    ->UseManualTime()
-    ->Unit(benchmark::kMillisecond);
+BENCHMARK(forgetOneAddress)->Arg(1000)->Arg(100000)->UseManualTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace

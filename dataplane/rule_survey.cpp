@@ -60,12 +60,13 @@ void surveyLegacyChain(const xtables::Session& session, const ChainName& name,
     out.ours = true;
     return;
   }
-  session.forEachRule(
-      name, [&](const xtables::EntryView& rule, std::optional<std::string_view> verdict) {
-        const auto position = iptables::hookPosition(rule.comment());
-        accepts = accepts || position == Position::Last;
-        if (!position && (!verdict || !verdict->starts_with(kChainPrefix))) ++out.rules;
-      });
+  session.forEachRule(name,
+                      [&](const xtables::EntryView& rule, std::optional<std::string_view> verdict) {
+                        const auto position = iptables::hookPosition(rule.comment());
+                        accepts = accepts || position == Position::Last;
+                        if (!position && (!verdict || !verdict->starts_with(kChainPrefix)))
+                          ++out.rules;
+                      });
 }
 
 Result<void> surveyLegacy(TableId table, RuleSurvey::Side& out) {
@@ -155,8 +156,7 @@ Result<RuleSurvey> surveyRules() {
     const auto listed = (*sets)->list();
     out.legacy.ours = out.legacy.ours || (listed && !listed->empty());
   }
-  if (auto seen = surveyNft(out); !seen)
-    return Fail(withContext(seen.error(), "survey nf_tables"));
+  if (auto seen = surveyNft(out); !seen) return Fail(withContext(seen.error(), "survey nf_tables"));
   return out;
 }
 

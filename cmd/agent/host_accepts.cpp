@@ -49,8 +49,8 @@ AcceptPlan acceptPlan(Backend backend, const dataplane::RuleSurvey& survey,
   const auto add = [&](Backend place, const dataplane::RuleSurvey::Side& side) {
     for (const auto* chains : {&side.dropping, &side.accepting}) {
       for (const FilterChain& chain : *chains) {
-        out[{place, chain.family}] = acceptTable(side, chain.family, options,
-                                                 alone ? AcceptBy::Mark : AcceptBy::Interface);
+        out[{place, chain.family}] =
+            acceptTable(side, chain.family, options, alone ? AcceptBy::Mark : AcceptBy::Interface);
       }
     }
   };
@@ -68,9 +68,8 @@ AcceptReport acceptReport(Backend backend, const dataplane::RuleSurvey& survey,
                   std::string(toolText(place)) + " (" + std::string(familyText(chain.family)) +
                   ") drops by policy: ";
       const auto table = acceptTable(side, chain.family, options, AcceptBy::Mark);
-      const bool any = std::any_of(table.hooks.begin(), table.hooks.end(), [&](const auto& hook) {
-        return hook.chain == chain.chain;
-      });
+      const bool any = std::any_of(table.hooks.begin(), table.hooks.end(),
+                                   [&](const auto& hook) { return hook.chain == chain.chain; });
       line += any ? "what policy allows is accepted at its end, by rules with the comment "
                     "\"margay:last: ...\""
                   : "so it stays, for IptablesFilterAllowAction is RETURN";
@@ -90,9 +89,8 @@ AcceptReport acceptReport(Backend backend, const dataplane::RuleSurvey& survey,
 }
 
 bool HostAccepts::set(const AcceptPlan& plan) {
-  bool changed = std::erase_if(tables_, [&](const auto& entry) {
-                   return !plan.contains(entry.first);
-                 }) > 0;
+  bool changed =
+      std::erase_if(tables_, [&](const auto& entry) { return !plan.contains(entry.first); }) > 0;
   for (const auto& [place, wanted] : plan) {
     if (std::find(families_.begin(), families_.end(), place.family) == families_.end()) continue;
     auto& table = tables_[place];

@@ -113,7 +113,7 @@ class Kernel {
   std::unique_ptr<RouteTable> routes_;
   std::vector<RuleBackend::Entry> ruleTables_;  // of rules_ and accepts_
   std::vector<reconcile::Table*> all_;          // begins with those
-  std::map<std::string, Reported> reported_;  // by name of table
+  std::map<std::string, Reported> reported_;    // by name of table
 };
 
 }  // namespace margay::agent

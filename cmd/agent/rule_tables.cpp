@@ -48,8 +48,8 @@ RuleTableAdapter::RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::Tab
   reconcile::KeyedDriver<std::string, RuleContent> functions;
   functions.list = [this] { return list(); };
   functions.apply = [this](auto changes) { return apply(changes); };
-  functions.phaseOf = [write = role.write, remove = role.remove](
-                          Op op, const std::string&, const RuleContent&) {
+  functions.phaseOf = [write = role.write, remove = role.remove](Op op, const std::string&,
+                                                                 const RuleContent&) {
     return op == Op::Remove ? remove : write;
   };
   functions.describe = [this](const std::string& key, const RuleContent& content) {
@@ -63,7 +63,8 @@ RuleTableAdapter::RuleTableAdapter(dataplane::RuleDriver& driver, dataplane::Tab
     if (!seen) return Fail(seen.error());
     return numberOf(*seen);
   };
-  table_ = std::make_unique<Table>(role.name.empty() ? id.str() : role.name, std::move(functions), options, jitter);
+  table_ = std::make_unique<Table>(role.name.empty() ? id.str() : role.name, std::move(functions),
+                                   options, jitter);
 }
 
 Result<RuleContent> RuleTableAdapter::contentOf(const dataplane::ChainRules& rules) {

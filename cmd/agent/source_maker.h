@@ -13,8 +13,9 @@ namespace margay::agent {
 /// Makes the source, once, for the mailbox that it will post to.
 using SourceMaker = std::function<std::unique_ptr<api::Source>(api::Mailbox&)>;
 
-/// The source that DATASTORE_TYPE names: "file", "etcdv3" or "kubernetes". `Errc::Invalid` with one line where
-/// its settings or certificates cannot be used; whether it answers shows only when it is started.
+/// The source that DATASTORE_TYPE names: "file", "etcdv3" or "kubernetes". `Errc::Invalid` with one
+/// line where its settings or certificates cannot be used; whether it answers shows only when it is
+/// started.
 Result<SourceMaker> sourceMaker(const Settings& settings, const controllers::NodeOptions& options);
 
 }  // namespace margay::agent

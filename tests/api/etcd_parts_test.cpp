@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/etcd/answer_reader.h"
 #include "api/codec/base64.h"
+#include "api/etcd/answer_reader.h"
 #include "api/etcd/etcd_options.h"
 #include "api/etcd/etcd_request.h"
 #include "api/etcd/object_table.h"

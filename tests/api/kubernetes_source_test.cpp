@@ -233,7 +233,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "close\r\n\r\n<html>no</html",
                 "pods"},
         Failure{"Nothing", "", "127.0.0.1"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& failure) { return std::string(failure.param.name); });
 
 TEST(KubernetesSource, WaitsAsLongAsABusyServerAsks) {
   ScriptedApi api;

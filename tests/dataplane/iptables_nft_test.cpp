@@ -103,8 +103,9 @@ TEST_F(IptablesNftTest, ChangesOfOthersAreSeen) {
   EXPECT_NE(*driver_->fingerprint(kFilter4), *whole);
   EXPECT_FALSE(read().hooks[kForwardLast].inPlace) << "one behind ours";
   // Made anew by a tool that keeps text alone: ours, and not as we wrote it.
-  static_cast<void>(mustShell("iptables-nft-save > /tmp/margay-rules && iptables-nft-restore "
-                              "/tmp/margay-rules; rm /tmp/margay-rules"));
+  static_cast<void>(
+      mustShell("iptables-nft-save > /tmp/margay-rules && iptables-nft-restore "
+                "/tmp/margay-rules; rm /tmp/margay-rules"));
   EXPECT_THAT(read().hooks[kForwardLast].rules, ElementsAre(0U, 0U, 0U));
   TableEdit edit;
   edit.hooks[kForwardLast] = someRules();

@@ -20,15 +20,16 @@ class DroppingChain : public SystemTest {
     if (IsSkipped()) return;
     host_ = &cluster().addHost("one");
     cluster().addNamespace("default");
-    client_ = &cluster().addPod(
-        *host_, {.name = "client", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}});
+    client_ =
+        &cluster().addPod(*host_, {.name = "client", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}});
     server_ = &cluster().addPod(
         *host_,
         {.name = "server", .addresses = {"10.65.1.3", "fd65:0:0:1::3"}, .labels = {{"app", "s"}}});
-    cluster().apply("policy.yaml",
-                    "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, "
-                    "namespace: default}\nspec: {podSelector: {matchLabels: {app: s}}, policyTypes: "
-                    "[Ingress], ingress: [{ports: [{protocol: TCP, port: 80}]}]}\n");
+    cluster().apply(
+        "policy.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, "
+        "namespace: default}\nspec: {podSelector: {matchLabels: {app: s}}, policyTypes: "
+        "[Ingress], ingress: [{ports: [{protocol: TCP, port: 80}]}]}\n");
     allowed_.emplace(server_->ns(), 80);
     denied_.emplace(server_->ns(), 90);
   }
@@ -87,7 +88,8 @@ TEST_P(DroppingIptables, AllowedFlowsPassAndDeniedOnesDoNot) {
   start(GetParam().backend);
   cluster().converge();
   expectAllowedAlonePasses();
-  EXPECT_THAT(status(), HasSubstr("FORWARD of " + tool() + " (IPv4) drops by policy: what policy "
+  EXPECT_THAT(status(), HasSubstr("FORWARD of " + tool() +
+                                  " (IPv4) drops by policy: what policy "
                                   "allows is accepted at its end"));
   EXPECT_THAT(status(), HasSubstr("FORWARD of " + tool() + " (IPv6)"));
   EXPECT_THAT(status(), HasSubstr("warnings: 0"));
@@ -186,8 +188,9 @@ TEST_F(DroppingChain, ANativeChainIsAWarningThatSaysWhatToDo) {
   cluster().converge();
   EXPECT_THAT(status(), HasSubstr("chain fwd of table inet wall drops forwarded packets"));
   EXPECT_FALSE(passes(Family::V4, 80, kNoAnswer));
-  static_cast<void>(host().mustSh("nft add rule inet wall fwd iifname '\"cali*\"' accept; nft add "
-                                  "rule inet wall fwd oifname '\"cali*\"' accept"));
+  static_cast<void>(
+      host().mustSh("nft add rule inet wall fwd iifname '\"cali*\"' accept; nft add "
+                    "rule inet wall fwd oifname '\"cali*\"' accept"));
   expectAllowedAlonePasses();
 }
 
