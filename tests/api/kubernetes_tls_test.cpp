@@ -77,9 +77,9 @@ TEST_P(KubernetesClockTest, IsNamedWhereItMayBeWrong) {
 INSTANTIATE_TEST_SUITE_P(Of, KubernetesClockTest,
                          ::testing::Values("certificate is not yet valid",
                                            "certificate has expired"),
-                         [](const auto& info) {
-                           return info.index == 0 ? "ItsCertificateOfTheFuture"
-                                                  : "ItsCertificateOfThePast";
+                         [](const auto& access) {
+                           return access.index == 0 ? "ItsCertificateOfTheFuture"
+                                                    : "ItsCertificateOfThePast";
                          });
 
 TEST(KubernetesCertificates, OfAProgramAreShownToTheServer) {

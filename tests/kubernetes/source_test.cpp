@@ -347,11 +347,13 @@ TEST_F(KubernetesSourceReal, AsksInPagesAndWatchesOnceEachKind) {
       if (request.resource != "pods") continue;
       watches += request.verb == "watch" ? 1 : 0;
       lists += request.verb == "list" ? 1 : 0;
-      if (request.verb == "list") EXPECT_EQ(request.path, "/api/v1/pods?limit=500");
-      if (request.verb == "watch")
+      if (request.verb == "list") {
+        EXPECT_EQ(request.path, "/api/v1/pods?limit=500");
+      } else if (request.verb == "watch") {
         EXPECT_THAT(request.path,
                     AllOf(HasSubstr("allowWatchBookmarks=true"), HasSubstr("timeoutSeconds="),
                           HasSubstr("resourceVersion=")));
+      }
     }
     return watches == 1;
   }));
