@@ -28,11 +28,11 @@ constexpr std::chrono::milliseconds kLook{100};  // how soon a stop is noticed
 constexpr std::size_t kMaxOutput = 1U << 20U;
 
 /// RFC 3339 in UTC, as Kubernetes writes it.
-std::optional<std::chrono::system_clock::time_point> parseTime(const std::string& text) {
+std::optional<std::chrono::sys_seconds> parseTime(const std::string& text) {
   std::tm time{};
   const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &time);
   if (rest == nullptr || text.back() != 'Z') return std::nullopt;
-  return std::chrono::system_clock::from_time_t(timegm(&time));
+  return std::chrono::sys_seconds(std::chrono::seconds(timegm(&time)));
 }
 
 std::string infoFor(const ExecCommand& command) {

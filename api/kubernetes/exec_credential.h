@@ -16,9 +16,9 @@ struct ExecCredential {
   std::string token;
   std::string certificate;  ///< PEM
   std::string key;          ///< PEM
-  std::optional<std::chrono::system_clock::time_point> expires;
+  std::optional<std::chrono::sys_seconds> expires;
   [[nodiscard]] bool hasExpired(std::chrono::system_clock::time_point now) const {
-    return expires && *expires <= now;
+    return expires && *expires <= std::chrono::floor<std::chrono::seconds>(now);
   }
 };
 
