@@ -143,9 +143,10 @@ class ScriptedApi {
     return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text;
   }
 
+  /// The type comes first, as from kube-apiserver.
   void say(const std::string& kind, const std::string& type, const Json& object) {
     kinds_[kind].events.push_back(
-        {version_, Json{{"type", type}, {"object", object}}.dump() + "\n"});
+        {version_, R"({"type":")" + type + R"(","object":)" + object.dump() + "}\n"});
     changed_.notify_all();
   }
 

@@ -55,7 +55,7 @@ TEST_F(PolicyApi, TakesOurExamplesAndGivesThemBackWhole) {
 TEST_F(PolicyApi, TakesTheOlderKindsToo) {
   const std::string rules =
       "ingress: [{action: Deny, from: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: "
-      "{a: b}}}}], ports: [{portNumber: {port: 80}}, {namedPort: http}]}]}";
+      "{a: b}}}}], ports: [{portNumber: {protocol: TCP, port: 80}}, {namedPort: http}]}]}";
   server().mustKubectl("apply -f -", older("AdminNetworkPolicy",
                                            "{priority: 3, subject: {namespaces: {}}, " + rules));
   server().mustKubectl("apply -f -",
