@@ -24,9 +24,10 @@ TEST(StatusJson, HasTheFieldsThatScriptsRead) {
   view.sources["file"].invalid.push_back({.kindName = "Pod", .name = "p", .reason = "no"});
   view.tables.push_back({.name = "filter (IPv4)"});
   const auto status = statusJson(view);
-  EXPECT_THAT(fieldsOf(status), UnorderedElementsAre("node", "version", "ready", "notReadyBecause",
-                                                     "backend", "sources", "tables", "endpoints",
-                                                     "policies", "invalidObjects", "warnings"));
+  EXPECT_THAT(fieldsOf(status),
+              UnorderedElementsAre("node", "version", "ready", "notReadyBecause", "backend",
+                                   "sources", "tables", "endpoints", "policies", "droppingChains",
+                                   "invalidObjects", "warnings"));
   EXPECT_THAT(fieldsOf(status["sources"][0]),
               UnorderedElementsAre("name", "connected", "synced", "error", "resyncs"));
   EXPECT_THAT(fieldsOf(status["tables"][0]),

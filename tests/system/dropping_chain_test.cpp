@@ -182,15 +182,15 @@ TEST_F(DroppingChain, InputThatDropsLetsThroughWhatDefaultEndpointToHostActionAc
 
 TEST_F(DroppingChain, ANativeChainIsAWarningThatSaysWhatToDo) {
   static_cast<void>(host().mustSh(
-      "nft add table inet wall; nft add chain inet wall fwd '{ type filter hook forward priority "
+      "nft add table inet wall; nft add chain inet wall guard '{ type filter hook forward priority "
       "0; policy drop; }'"));
   start(backend());
   cluster().converge();
-  EXPECT_THAT(status(), HasSubstr("chain fwd of table inet wall drops forwarded packets"));
+  EXPECT_THAT(status(), HasSubstr("chain guard of table inet wall drops forwarded packets"));
   EXPECT_FALSE(passes(Family::V4, 80, kNoAnswer));
   static_cast<void>(
-      host().mustSh("nft add rule inet wall fwd iifname '\"cali*\"' accept; nft add "
-                    "rule inet wall fwd oifname '\"cali*\"' accept"));
+      host().mustSh("nft add rule inet wall guard iifname '\"cali*\"' accept; nft add "
+                    "rule inet wall guard oifname '\"cali*\"' accept"));
   expectAllowedAlonePasses();
 }
 
