@@ -48,7 +48,7 @@ class DroppingChain : public SystemTest {
   std::string status() { return host().ctl("status").output; }
   /// Rules of the chain as the tool prints them.
   std::string chain(const std::string& tool, const std::string& name = "FORWARD") {
-    return host().mustSh(tool + " -S " + name);
+    return host().mustSh(tool + " -S " + name + " 2>/dev/null");
   }
   /// Docker, or an operator, with this tool.
   void dropForwarded(const std::string& suffix) {
