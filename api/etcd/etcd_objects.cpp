@@ -19,16 +19,20 @@ Json withRevision(Json document, std::int64_t revision) {
   return document;
 }
 
+/// What Calico shows of a policy that is stored without the label of its tier.
+void nameTier(const StoredKind& kind, Json& document) {
+  if (!isTiered(kind) || !document["metadata"].is_object()) return;
+  Json& labels = document["metadata"]["labels"];
+  if (!labels.is_object()) labels = Json::object();
+  if (!labels.contains(kTierLabel)) labels[kTierLabel] = "default";
+}
+
 Json forUsers(const EtcdKeyValue& kv) {
   const auto key = parseStoredKey(kv.key);
   if (!key) return {};
   auto document = parseStored(*key, kv.value);
   if (!document.is_object()) return {};
-  if (isTiered(*key->kind) && document["metadata"].is_object()) {
-    Json& labels = document["metadata"]["labels"];
-    if (!labels.is_object()) labels = Json::object();
-    if (!labels.contains(kTierLabel)) labels[kTierLabel] = "default";
-  }
+  nameTier(*key->kind, document);
   return withRevision(std::move(document), kv.modRevision);
 }
 
@@ -131,6 +135,7 @@ Result<Json> EtcdObjects::write(const Json& document, Mode mode) const {
   if (!written) return Fail(withContext(written.error(), title));
   auto out = withRevision(stored, *written);
   out["metadata"]["name"] = name;
+  nameTier(**kind, out);
   return out;
 }
 

@@ -134,7 +134,8 @@ TEST_F(IptablesNftTest, TheSurveySeesWhoDropsAndWhereOursStand) {
   static_cast<void>(mustShell(
       "iptables-nft -P FORWARD ACCEPT; iptables-nft -P INPUT DROP; iptables-legacy -P INPUT DROP; "
       "iptables-legacy -A INPUT -m comment --comment 'margay:last: x' -j ACCEPT; nft add table "
-      "inet wall; nft add chain inet wall fwd '{ type filter hook forward priority 0; policy drop; "
+      "inet wall; nft add chain inet wall guard '{ type filter hook forward priority 0; policy "
+      "drop; "
       "}'"));
   survey = surveyRules();
   ASSERT_TRUE(survey);
@@ -146,7 +147,7 @@ TEST_F(IptablesNftTest, TheSurveySeesWhoDropsAndWhereOursStand) {
   EXPECT_THAT(survey->legacy.accepting, ElementsAre(FilterChain{Family::V4, BaseChain::Input}));
   EXPECT_EQ(survey->legacy.rules, 0U);
   EXPECT_FALSE(survey->legacy.ours);
-  EXPECT_THAT(survey->nativeDropping, ElementsAre(NativeChain{"inet wall", "fwd"}));
+  EXPECT_THAT(survey->nativeDropping, ElementsAre(NativeChain{"inet wall", "guard"}));
 }
 
 }  // namespace
