@@ -178,6 +178,7 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
   kernelOptions.sysctlDir = settings.sysctlDir;
   kernelOptions.sysctlJournal = settings.runDir + "/sysctls-before";
   kernelOptions.tables.slice = 200'000;
+  if (mode == Mode::Daemon) kernelOptions.purge = FlowPurge::Thread::Own;
   auto kernel = openKernel(kernelOptions, parameters, choice);
   if (!kernel) return Fail(kernel.error());
   options->statics.dispatch = dispatchOf(choice.backend);

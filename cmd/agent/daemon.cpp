@@ -72,6 +72,11 @@ Result<void> Daemon::run() {
   if (auto watched = loop_.watch(kernel_->monitor().fd(), [this] { takeNetworkEvents(); });
       !watched)
     return watched;
+  const auto purged = [this] {
+    kernel_->purge().readEnded();
+    loop_.poke();
+  };
+  if (auto watched = loop_.watch(kernel_->purge().fd(), purged); !watched) return watched;
   if (auto served = serve(); !served) return served;
   serving_ = true;
   lookAtHost();

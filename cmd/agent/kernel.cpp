@@ -54,9 +54,9 @@ Result<void> Kernel::openDrivers() {
     return made;
   if (auto made = keep(conntrack_, dataplane::makeConntrackDriver()); !made) return made;
   if (auto made = keep(monitor_, dataplane::makeNetworkMonitor()); !made) return made;
-  purge_ = std::make_unique<FlowPurge>(*conntrack_, jitter_);
+  purge_ = std::make_unique<FlowPurge>(*conntrack_, jitter_, options_.purge);
   return keep(rules_, openRules(options_.backend,
-                                [this](const Address& address) { purge_->add(address); }));
+                                [this](const Address& address) { purge_->left(address); }));
 }
 
 Result<std::unique_ptr<RuleBackend>> Kernel::openRules(Backend backend,
@@ -106,7 +106,7 @@ void Kernel::order() {
 }
 
 Result<void> Kernel::switchTo(Backend backend) {
-  auto opened = openRules(backend, [this](const Address& address) { purge_->add(address); });
+  auto opened = openRules(backend, [this](const Address& address) { purge_->left(address); });
   if (!opened) return Fail(opened.error());
   rules_ = std::move(*opened);
   options_.backend = backend;
@@ -131,7 +131,7 @@ std::vector<reconcile::Table*> Kernel::beginSweep(const dataplane::RuleSurvey& s
     for (const auto family : options_.families)
       kept.tables[{family, dataplane::TableName::Filter}] =
           acceptTable(survey.legacy, family, options, controllers::AcceptBy::Mark);
-    if (auto applied = leaving_->apply(kept); !applied)
+    if (auto applied = leaving_->apply(kept, false); !applied)
       log::error("a rule cannot be written", {{"error", applied.error().what}});
   }
   std::vector<reconcile::Table*> out;
@@ -159,8 +159,10 @@ Result<void> Kernel::apply(const controllers::DesiredChange& change) {
   for (const auto& neighbour : change.neighbours) neighbours_->setDesired(neighbour.key, neighbour);
   for (const auto& key : change.routesRemoved) routes_->removeDesired(key);
   for (const auto& route : change.routes) routes_->setDesired(route.key, route);
-  for (const auto& address : change.arrived) purge_->add(address);
-  return rules_->apply(change);
+  const auto back = returning(change, *purge_);
+  for (const auto& address : change.arrived) purge_->arriving(address);
+  for (const auto& address : back) purge_->arriving(address);
+  return rules_->apply(change, !change.arrived.empty() || !back.empty());
 }
 
 void Kernel::reportTable(metrics::Metrics& metrics, const std::string& name,

@@ -40,6 +40,7 @@ class Kernel {
     std::vector<std::string> interfacePrefixes;
     std::string sysctlDir = "/proc/sys";
     std::string sysctlJournal;  ///< empty: none is kept
+    FlowPurge::Thread purge = FlowPurge::Thread::Loop;
     reconcile::TableOptions tables;
   };
   /// Opens the drivers in the network namespace of the calling thread. Errors say what the kernel
@@ -72,6 +73,7 @@ class Kernel {
   [[nodiscard]] dataplane::LinkDriver& links() { return *links_; }
   [[nodiscard]] dataplane::NetworkMonitor& monitor() { return *monitor_; }
   [[nodiscard]] SysctlTableAdapter& sysctls() { return *sysctls_; }
+  [[nodiscard]] const FlowPurge& purge() const { return *purge_; }
   RouteTable& routes() { return *routes_; }
   NeighbourTable& neighbours() { return *neighbours_; }
 

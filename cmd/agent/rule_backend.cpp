@@ -66,14 +66,14 @@ void RuleBackend::makeTables(reconcile::Jitter& jitter) {
   tables_.push_back({transaction_.get(), "nftables"});
 }
 
-Result<void> RuleBackend::apply(const controllers::DesiredChange& change) {
+Result<void> RuleBackend::apply(const controllers::DesiredChange& change, bool admitLate) {
   for (const auto& name : change.setsRemoved) sets_->removeSet(name);
   for (const auto& spec : change.setsAdded) sets_->addSet(spec);
   for (const auto& [set, members] : change.members) {
     for (const auto& member : members.removed) sets_->removeMember(set, member);
     for (const auto& member : members.added) sets_->addMember(set, member);
   }
-  sets_->admitLate(!change.arrived.empty());
+  sets_->admitLate(admitLate);
   for (const auto& table : rules_) {
     const auto wanted = change.tables.find(table->id());
     if (wanted == change.tables.end()) continue;

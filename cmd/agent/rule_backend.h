@@ -30,8 +30,9 @@ class RuleBackend {
 
   [[nodiscard]] Backend backend() const { return backend_; }
   /// Takes over what changed in rules and sets. An error names a rule that no kernel could hold:
-  /// the tables before it have been taken over, the others stay as they were.
-  Result<void> apply(const controllers::DesiredChange& change);
+  /// the tables before it have been taken over, the others stay as they were. `admitLate`: flows
+  /// are purged in this pass before those who join may send.
+  Result<void> apply(const controllers::DesiredChange& change, bool admitLate);
 
   struct Entry {
     reconcile::Table* table = nullptr;

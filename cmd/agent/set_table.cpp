@@ -11,16 +11,16 @@ using dataplane::SetSpec;
 using dataplane::SetType;
 using reconcile::GroupStep;
 
-bool isLocal(const SetName& name) {
-  return name == "mgy4-local" || name == "mgy6-local";
-}
-
 /// "mgy4-gi-HASH", "mgy6-go-HASH"; the other sets of (address, interface) are buckets.
 bool isGroup(const SetName& name) {
   return name.size() > 8 && (name.substr(4, 4) == "-gi-" || name.substr(4, 4) == "-go-");
 }
 
 }  // namespace
+
+bool isLocalSet(const SetName& name) {
+  return name == "mgy4-local" || name == "mgy6-local";
+}
 
 SetTableAdapter::SetTableAdapter(Backend backend, dataplane::IpsetDriver& driver,
                                  std::function<void(const Address&)> onLeft,
@@ -50,7 +50,7 @@ SetTableAdapter::SetTableAdapter(Backend backend, dataplane::IpsetDriver& driver
   };
   functions.onApplied = [left = std::move(onLeft)](Op op, const SetName& name,
                                                    const SetMember* member) {
-    if (op == Op::Remove && member != nullptr && isLocal(name) && member->net.isHost())
+    if (op == Op::Remove && member != nullptr && isLocalSet(name) && member->net.isHost())
       left(member->net.address);
   };
   table_ = std::make_unique<Table>(backend == Backend::Nft ? "nft_set" : "ipset",
@@ -117,12 +117,12 @@ reconcile::Phase SetTableAdapter::phaseOf(GroupStep step, const SetName& name) c
     case GroupStep::FillNew:
       return kSets;
     case GroupStep::AddItem:
-      return isLocal(name) ? kAdmit : !dispatch ? kSets : isGroup(name) ? kJoin : kJoinBucket;
+      return isLocalSet(name) ? kAdmit : !dispatch ? kSets : isGroup(name) ? kJoin : kJoinBucket;
     case GroupStep::RemoveItem:
-      return isLocal(name)   ? kLeave
-             : !dispatch     ? kShrink
-             : isGroup(name) ? kLeaveGroup
-                             : kLeaveBucket;
+      return isLocalSet(name) ? kLeave
+             : !dispatch      ? kShrink
+             : isGroup(name)  ? kLeaveGroup
+                              : kLeaveBucket;
     case GroupStep::Destroy:
       return kDestroy;
   }
@@ -141,7 +141,7 @@ reconcile::Phase SetTableAdapter::nftPhaseOf(GroupStep step, const SetName& name
       return kSets;
     case GroupStep::FillNew:
     case GroupStep::AddItem:
-      if (isLocal(name) && admitLate_) return kAdmit;
+      if (isLocalSet(name) && admitLate_) return kAdmit;
       return isMap ? kJoin : kSets;
     case GroupStep::Destroy:
       return kLeaveGroup;

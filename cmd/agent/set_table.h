@@ -12,6 +12,9 @@
 
 namespace margay::agent {
 
+/// Whether `name` is a set of those who may send: (address, interface).
+[[nodiscard]] bool isLocalSet(const dataplane::SetName& name);
+
 /// ipsets, or the sets and maps of our tables in nf_tables, as a table of named collections, with
 /// the phases that the packet path needs. Prefixes that others of their set cover stay out of
 /// nf_tables, whose intervals may not overlap.
