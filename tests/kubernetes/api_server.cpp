@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -183,10 +184,17 @@ std::string ApiServer::mustKubectl(const std::string& arguments, const std::stri
 
 std::vector<AuditedRequest> ApiServer::audit() const {
   std::vector<AuditedRequest> out;
+  std::map<std::string, std::size_t> places;  // a watch is logged twice
   std::ifstream file(directory_ + "/audit.log");
   for (std::string line; std::getline(file, line);) {
     const auto event = json::parse(line, nullptr, false);
-    if (!event.is_discarded()) out.push_back(requestOf(event));
+    if (event.is_discarded()) continue;
+    const auto [place, isNew] = places.try_emplace(event.value("auditID", line), out.size());
+    if (isNew) {
+      out.push_back(requestOf(event));
+    } else {
+      out[place->second] = requestOf(event);
+    }
   }
   return out;
 }

@@ -84,7 +84,8 @@ class ApiServer {
   /// Fails the test unless it exits with 0.
   std::string mustKubectl(const std::string& arguments, const std::string& input = {}) const;
 
-  /// All requests so far of other users than administrators, in order.
+  /// All requests so far of other users than administrators, in order of their
+  /// begin; a watch is logged when it ends.
   [[nodiscard]] std::vector<AuditedRequest> audit() const;
   /// Makes etcd forget everything before its newest revision, so that older watches are refused.
   void compact();
