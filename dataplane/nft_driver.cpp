@@ -192,6 +192,31 @@ Result<void> NftDriver::learnSets() {
   return {};
 }
 
+Result<void> NftDriver::leaveHooks() {
+  flushForReading();
+  for (const Family family : {Family::V4, Family::V6}) {
+    const auto chains = chainsOf(family);
+    if (!chains) return Fail(chains.error());
+    for (const auto& [table, observed] : (*chains)->tables) {
+      for (const auto& [hook, rules] : observed.hooks) {
+        const auto name = baseChainName({table, hook});
+        batch_.flushChain(batch_.add({family, "chain " + name, {}, table, 0}), name);
+      }
+    }
+  }
+  return sendNow();
+}
+
+/// That something is not there any more is no error.
+Result<void> NftDriver::sendNow() {
+  auto refused = flush();
+  forget();
+  for (auto& refusal : refused) {
+    if (refusal.error.code != Errc::NotFound) return Fail(std::move(refusal.error));
+  }
+  return {};
+}
+
 Result<void> NftDriver::removeTables() {
   flushForReading();
   for (const Family family : {Family::V4, Family::V6}) {
@@ -200,12 +225,7 @@ Result<void> NftDriver::removeTables() {
     if ((*chains)->foreignChains > 0) continue;
     batch_.removeTable(batch_.add({family, "table margay", {}, TableName::Filter, 0}));
   }
-  auto refused = flush();
-  forget();
-  for (auto& refusal : refused) {
-    if (refusal.error.code != Errc::NotFound) return Fail(std::move(refusal.error));
-  }
-  return {};
+  return sendNow();
 }
 
 }  // namespace margay::dataplane

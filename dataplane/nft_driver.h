@@ -56,6 +56,11 @@ class NftDriver {
   void readEvents();
   /// What they changed since the last call.
   NftEvents takeEvents();
+  /// Empties the base chains of both tables: no packet comes to the other chains any more. In no
+  /// batch: at once. To be called before sets and maps go with the rules that look into them: the
+  /// kernel flips its generation while packets are under way, and one that is still in an old rule
+  /// would find the map empty already and be dropped.
+  Result<void> leaveHooks();
   /// Deletes both tables, if there is nothing of others in them. In no batch: at once.
   Result<void> removeTables();
 
@@ -78,6 +83,7 @@ class NftDriver {
   Result<void> send(const std::set<NftBatch::UnitId>& without,
                     std::map<NftBatch::UnitId, Error>& refused);
   Result<void> settle();
+  Result<void> sendNow();
   Result<const NftChains*> chainsOf(Family family);
   Result<void> learnSets();
   void needTable(Family family);

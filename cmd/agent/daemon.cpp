@@ -167,6 +167,8 @@ reconcile::OnceSummary Daemon::cleanUp() {
   cleaning_ = true;
   keeper_.cleanUp();
   loop_.allowRemovals();
+  if (auto left = kernel_->rules().leaveHooks(); !left)
+    log::warn("rules go while packets pass them", {{"error", left.error().what}});
   auto summary = loop_.runOnce();
   if (!summary.converged) return summary;
   kernel_->sysctls().restoreAll();

@@ -126,6 +126,9 @@ std::vector<reconcile::Table*> Kernel::beginSweep(const dataplane::RuleSurvey& s
     return {};
   }
   leaving_ = std::move(*opened);
+  if (auto left = leaving_->leaveHooks(); !left)
+    log::warn("what the other rule backend holds of ours goes while packets pass it",
+              {{"error", left.error().what}});
   if (other == Backend::Legacy) {
     controllers::DesiredChange kept;
     for (const auto family : options_.families)

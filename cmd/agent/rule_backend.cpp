@@ -101,6 +101,10 @@ void RuleBackend::takeEvents(TimePoint now) {
   if (events.overflow || !events.sets.empty()) sets_->table().suspect(now);
 }
 
+Result<void> RuleBackend::leaveHooks() {
+  return nft_ ? nft_->leaveHooks() : Result<void>();
+}
+
 Result<void> RuleBackend::removeRest() {
   return nft_ ? nft_->removeTables() : Result<void>();
 }

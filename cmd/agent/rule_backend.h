@@ -48,6 +48,8 @@ class RuleBackend {
   void readEvents();
   /// Makes the tables look at what they changed.
   void takeEvents(TimePoint now);
+  /// Before everything of ours goes: no packet meets a part of it.
+  Result<void> leaveHooks();
   /// After everything of ours has gone: what holds it.
   Result<void> removeRest();
 

@@ -131,7 +131,8 @@ TEST_F(FlowPurgeTest, WhatFailedIsTriedAgainAfterAWait) {
   waitForEnd();
   pass();
   EXPECT_EQ(purge.status().pending, 0U);
-  EXPECT_THAT(driver.asked(), ElementsAre(ElementsAre(ip("10.0.0.1")), ElementsAre(ip("10.0.0.1"))));
+  EXPECT_THAT(driver.asked(),
+              ElementsAre(ElementsAre(ip("10.0.0.1")), ElementsAre(ip("10.0.0.1"))));
 }
 
 TEST_F(FlowPurgeTest, OnTheLoopsThreadThePassPurges) {

@@ -14,10 +14,12 @@
 namespace margay::dataplane {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::mustShell;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 using ::testing::UnorderedElementsAreArray;
@@ -367,6 +369,24 @@ TEST_F(NftKernelTest, AChainAndTheMapThatLeadsToItGoTogether) {
   ASSERT_TRUE(sets().destroy("mgy4-from"));
   flush();
   EXPECT_EQ(mustShell("nft list table ip margay"), "table ip margay {\n}\n");
+}
+
+TEST_F(NftKernelTest, LeavesItsHooksWhileSetsAndOtherChainsStay) {
+  ASSERT_TRUE(driver_->leaveHooks()) << "nothing is there yet";
+  ASSERT_TRUE(sets().create(specOf("mgy4-s-web")));
+  sets().apply("mgy4-s-web", additions({net("10.0.0.1")}));
+  set(kFilter, "mgy-forward", {{{SetMatch{"mgy4-s-web", {End::Source}}}, Drop{}, ""}});
+  TableEdit edit;
+  edit.hooks[{BaseChain::Forward, Position::First}] = {{{}, Jump{"mgy-forward"}, ""}};
+  ASSERT_TRUE(commit(kFilter, edit));
+  flush();
+  ASSERT_TRUE(driver_->leaveHooks());
+  EXPECT_THAT(mustShell("nft list chain ip margay filter-forward"), Not(HasSubstr("jump")));
+  EXPECT_THAT(mustShell("nft list table ip margay"),
+              AllOf(HasSubstr("10.0.0.1"), HasSubstr("chain mgy-forward")));
+  const auto seen = rules().read(kFilter);
+  ASSERT_TRUE(seen);
+  for (const auto& [place, hook] : seen->hooks) EXPECT_THAT(hook.rules, IsEmpty());
 }
 
 }  // namespace
