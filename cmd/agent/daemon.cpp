@@ -1,6 +1,5 @@
 #include "cmd/agent/daemon.h"
 
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -11,6 +10,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/agent/control.h"
+#include "cmd/agent/start_memory.h"
 
 namespace margay::agent {
 namespace {
@@ -292,7 +292,7 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
     firstArrival_.reset();
   }
   if (readiness_.passEnded(left)) {
-    malloc_trim(0);  // the first list leaves much that is free but not given back
+    releaseStartMemory();
     log::info("ready", {{"endpoints", controller_->engine().counts().localEndpoints}});
   }
   kernel_->report(metrics_);
