@@ -103,6 +103,16 @@ TEST_F(AuditScheduleTest, ListsAtOnceWhenAFingerprintDiffers) {
   EXPECT_TRUE(audit_.listDue(clock_.now()));
 }
 
+TEST_F(AuditScheduleTest, ChecksWithAPassThatComesALittleEarly) {
+  audit_.listed(true, clock_.now());
+  clock_.advance(700ms);
+  EXPECT_FALSE(audit_.checkDue(clock_.now()));
+  clock_.advance(50ms);
+  EXPECT_TRUE(audit_.checkDue(clock_.now()));
+  audit_.checkAgain(clock_.now());
+  EXPECT_EQ(audit_.nextDue(AuditSchedule::Checks::Yes), clock_.now() + 1s);
+}
+
 TEST_F(AuditScheduleTest, ListsSeldomWhereOthersKeepChangingTheTable) {
   audit_.expect(1);
   audit_.listed(true, clock_.now());
