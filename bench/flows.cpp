@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -65,6 +66,17 @@ bool batch(const ScratchDirectory& scratch, const std::string& tool, const std::
   return must(tool + ' ' + file.string());
 }
 
+/// The kernel brings interfaces into operation behind `ip link set up`; until then it drops.
+bool operating(const NetworkNamespace& where) {
+  const auto entered = where.enter();
+  const auto deadline = Clock::now() + std::chrono::seconds(30);
+  while (shell("ip -br link show type veth | grep -qv ' UP '").status == 0) {
+    if (Clock::now() > deadline) return false;
+    poll(nullptr, 0, 10);
+  }
+  return true;
+}
+
 /// A host that forwards, and the far ends of all its pods' interfaces in one other namespace: "p0"
 /// and so on. `routes`: also the routes to the pods.
 enum class Routes { Ours, Agents };
@@ -114,7 +126,7 @@ std::optional<Node> nodeWith(const std::vector<Pod>& pods, Routes routes,
     }
     done = done && batch(scratch, "ip -batch", text);
   }
-  if (!done) return std::nullopt;
+  if (!done || !operating(*host) || !operating(*far)) return std::nullopt;
   return Node{std::move(*host), std::move(*far)};
 }
 
