@@ -161,10 +161,10 @@ Result<EtcdAnswer> EtcdClient::call(const std::string& path, const std::string& 
   }
 }
 
-Result<EtcdClient::Listed> EtcdClient::list(const std::string& prefix,
-                                            const std::function<void(EtcdKeyValue&)>& onKey,
-                                            const std::stop_token& stop) {
-  Listed listed;
+Result<EtcdPosition> EtcdClient::list(const std::string& prefix,
+                                      const std::function<void(EtcdKeyValue&)>& onKey,
+                                      const std::stop_token& stop) {
+  EtcdPosition listed;
   EtcdRange range{.key = prefix, .end = endOfPrefix(prefix), .revision = 0, .limit = kPage};
   const auto take = [&](EtcdEvent& event) {
     range.key = event.kv.key + '\0';
@@ -185,6 +185,8 @@ Result<EtcdClient::Listed> EtcdClient::list(const std::string& prefix,
       range.revision = listed.revision = page->revision;
       listed.clusterId = page->clusterId;
     }
+    if (page->clusterId != listed.clusterId)
+      return fail(Errc::Stale, "the endpoints are of different clusters");
     if (!page->more) return listed;
   }
 }
@@ -207,9 +209,9 @@ Result<std::int64_t> EtcdClient::currentRevision(const std::stop_token& stop) {
 }
 
 Result<std::unique_ptr<EtcdWatch>> EtcdClient::watch(const std::string& prefix,
-                                                     std::int64_t revision,
+                                                     const EtcdPosition& start,
                                                      const std::stop_token& stop) {
-  auto call = callOf("/v3/watch", watchBody(prefix, revision));
+  auto call = callOf("/v3/watch", watchBody(prefix, start.revision + 1));
   // A member that has lost the others ends the watch instead of being silent.
   call.headers["Grpc-Metadata-hasleader"] = "true";
   for (std::size_t tried = 1;; ++tried) {
@@ -217,7 +219,7 @@ Result<std::unique_ptr<EtcdWatch>> EtcdClient::watch(const std::string& prefix,
     auto body = endpoint.http->open(call, stop);
     Error error;
     if (body && (*body)->status() == 200)
-      return makeEtcdWatch(std::move(*body), revision - 1, endpoint.url,
+      return makeEtcdWatch(std::move(*body), start, endpoint.url,
                            [this](const EtcdAnswer& answer) { return errorOf(answer, 200); });
     error = body ? Error{Errc::Transient, 0,
                          endpoint.url + ": a watch is answered with status " +

@@ -31,6 +31,12 @@ struct EtcdCondition {
   std::int64_t modRevision = 0;
 };
 
+/// Up to where a cluster's data is known.
+struct EtcdPosition {
+  std::int64_t revision = 0;
+  std::uint64_t clusterId = 0;
+};
+
 /// A watch on the keys with a prefix. One thread. The destructor ends it.
 class EtcdWatch {
  public:
@@ -45,6 +51,8 @@ class EtcdWatch {
   [[nodiscard]] virtual std::int64_t revision() const = 0;
   /// The newest revision that the server has named on this watch.
   [[nodiscard]] virtual std::int64_t heardOf() const = 0;
+  /// After `Errc::Stale`: it is not the data that was read, so equal revisions may be other values.
+  [[nodiscard]] virtual bool otherHistory() const = 0;
 };
 
 /// etcd v3 over its JSON gateway. Reads go to the next endpoint when one does not answer; writes go
@@ -61,20 +69,18 @@ class EtcdClient {
   EtcdClient(const EtcdClient&) = delete;
   EtcdClient& operator=(const EtcdClient&) = delete;
 
-  struct Listed {
-    std::int64_t revision = 0;  ///< the one that everything was read at
-    std::uint64_t clusterId = 0;
-  };
   /// Every key with the prefix in the order of keys, all at one revision, in pages; memory is that
-  /// of a page. After an endpoint is lost it goes on at the next one behind the last key.
-  Result<Listed> list(const std::string& prefix, const std::function<void(EtcdKeyValue&)>& onKey,
-                      const std::stop_token& stop);
+  /// of a page. After an endpoint is lost it goes on at the next one behind the last key; `Stale`
+  /// if that is of another cluster.
+  Result<EtcdPosition> list(const std::string& prefix,
+                            const std::function<void(EtcdKeyValue&)>& onKey,
+                            const std::stop_token& stop);
   Result<std::optional<EtcdKeyValue>> get(const std::string& key, const std::stop_token& stop = {});
   /// The current revision, agreed on by a majority, of the endpoint in use; no other is tried.
   Result<std::int64_t> currentRevision(const std::stop_token& stop);
 
-  /// Watches from `revision` on, at the endpoint in use or the next one that answers.
-  Result<std::unique_ptr<EtcdWatch>> watch(const std::string& prefix, std::int64_t revision,
+  /// Watches what comes after `start`, at the endpoint in use or the next one that answers.
+  Result<std::unique_ptr<EtcdWatch>> watch(const std::string& prefix, const EtcdPosition& start,
                                            const std::stop_token& stop);
   /// The endpoint in use is no good: the next call begins with another one.
   void leaveEndpoint();

@@ -79,7 +79,7 @@ class EtcdSource::Follower {
   std::uint64_t notesVersion_ = 0;
   std::vector<std::uint64_t> barriers_;
   std::unique_ptr<EtcdWatch> watch_;
-  std::int64_t revision_ = 0;
+  EtcdPosition at_;
   bool listNeeded_ = true;
   std::int64_t suspected_ = 0;  // a revision that the watch has not heard of
   milliseconds retry_{0};
@@ -126,21 +126,21 @@ Result<void> EtcdSource::Follower::list(const std::stop_token& stop) {
       stop);
   if (!listed) return Fail(listed.error());
   objects_.endList(updates_);
-  revision_ = listed->revision;
+  at_ = *listed;
   listNeeded_ = false;
   ++state_.resyncs;
   state_.synced = state_.connected = true;
   state_.error.clear();
-  log::info(
-      "listed etcd",
-      {{"objects", objects_.size()}, {"revision", revision_}, {"endpoint", client_->endpoint()}});
+  log::info("listed etcd", {{"objects", objects_.size()},
+                            {"revision", at_.revision},
+                            {"endpoint", client_->endpoint()}});
   post();
   for (const auto barrier : std::exchange(barriers_, {})) mailbox_.postBarrier(barrier);
   return {};
 }
 
 Result<void> EtcdSource::Follower::openWatch(const std::stop_token& stop) {
-  auto opened = client_->watch(std::string(kResourcePrefix), revision_ + 1, stop);
+  auto opened = client_->watch(std::string(kResourcePrefix), at_, stop);
   if (!opened) return Fail(opened.error());
   watch_ = std::move(*opened);
   suspected_ = 0;
@@ -166,8 +166,9 @@ Result<void> EtcdSource::Follower::follow(const std::stop_token& stop) {
   }
   const auto heard =
       watch_->next([this](const EtcdEvent& event) { take(event); }, options_.idleCheck, stop);
-  revision_ = std::max(revision_, watch_->revision());
+  at_.revision = std::max(at_.revision, watch_->revision());
   if (!heard) {
+    if (watch_->otherHistory()) objects_.distrust();
     post();
     return Fail(heard.error());
   }

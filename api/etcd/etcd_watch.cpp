@@ -9,11 +9,12 @@ namespace {
 
 class GatewayWatch final : public EtcdWatch {
  public:
-  GatewayWatch(std::unique_ptr<HttpBody> body, std::int64_t revision, std::string endpoint,
+  GatewayWatch(std::unique_ptr<HttpBody> body, const EtcdPosition& start, std::string endpoint,
                std::function<Error(const EtcdAnswer&)> errorOf)
       : body_(std::move(body)),
-        revision_(revision),
-        heardOf_(revision),
+        revision_(start.revision),
+        heardOf_(start.revision),
+        clusterId_(start.clusterId),
         endpoint_(std::move(endpoint)),
         errorOf_(std::move(errorOf)),
         reader_([this](EtcdEvent& event) { take(event); },
@@ -35,6 +36,7 @@ class GatewayWatch final : public EtcdWatch {
   }
   [[nodiscard]] std::int64_t revision() const override { return revision_; }
   [[nodiscard]] std::int64_t heardOf() const override { return heardOf_; }
+  [[nodiscard]] bool otherHistory() const override { return otherHistory_; }
 
  private:
   void take(EtcdEvent& event) {
@@ -50,7 +52,11 @@ class GatewayWatch final : public EtcdWatch {
     } else if (answer.canceled || answer.grpcCode != 0 || !answer.error.empty()) {
       if (answer.error.empty()) answer.error = answer.reason;
       error_ = errorOf_(answer);
+    } else if (answer.created && answer.clusterId != clusterId_) {
+      otherHistory_ = true;
+      error_ = Error{Errc::Stale, 0, "another cluster answers"};
     } else if (answer.created && answer.revision < revision_) {
+      otherHistory_ = true;
       error_ = Error{Errc::Stale, 0, "the data is older than what was read: it was restored"};
     } else if (!answer.created && !sawEvents_) {
       revision_ = std::max(revision_, answer.revision);  // a note of progress
@@ -64,6 +70,8 @@ class GatewayWatch final : public EtcdWatch {
   std::int64_t heardOf_;
   std::int64_t newest_ = 0;
   bool sawEvents_ = false;
+  const std::uint64_t clusterId_;
+  bool otherHistory_ = false;
   const std::string endpoint_;
   const std::function<Error(const EtcdAnswer&)> errorOf_;
   const AnswerReader::OnEvent* onEvent_ = nullptr;
@@ -74,10 +82,10 @@ class GatewayWatch final : public EtcdWatch {
 
 }  // namespace
 
-std::unique_ptr<EtcdWatch> makeEtcdWatch(std::unique_ptr<HttpBody> body, std::int64_t revision,
+std::unique_ptr<EtcdWatch> makeEtcdWatch(std::unique_ptr<HttpBody> body, const EtcdPosition& start,
                                          std::string endpoint,
                                          std::function<Error(const EtcdAnswer&)> errorOf) {
-  return std::make_unique<GatewayWatch>(std::move(body), revision, std::move(endpoint),
+  return std::make_unique<GatewayWatch>(std::move(body), start, std::move(endpoint),
                                         std::move(errorOf));
 }
 

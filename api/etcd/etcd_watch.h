@@ -8,10 +8,10 @@
 
 namespace margay::api {
 
-/// A watch on the answer `body` that gives what comes after `revision`. `errorOf` turns an answer
+/// A watch on the answer `body` that gives what comes after `start`. `errorOf` turns an answer
 /// that says an error into one.
 [[nodiscard]] std::unique_ptr<EtcdWatch> makeEtcdWatch(
-    std::unique_ptr<HttpBody> body, std::int64_t revision, std::string endpoint,
+    std::unique_ptr<HttpBody> body, const EtcdPosition& start, std::string endpoint,
     std::function<Error(const EtcdAnswer&)> errorOf);
 
 }  // namespace margay::api

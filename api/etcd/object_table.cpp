@@ -27,6 +27,10 @@ void ObjectTable::apply(const EtcdEvent& event, std::vector<Update>& updates) {
   objects_.erase(found);
 }
 
+void ObjectTable::distrust() {
+  for (auto& [key, known] : objects_) known.revision = 0;
+}
+
 void ObjectTable::listed(const EtcdKeyValue& kv, std::vector<Update>& updates) {
   Known* known = place(kv);
   if (known != nullptr && known->revision != kv.modRevision) put(kv, *known, updates);

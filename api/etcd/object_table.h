@@ -19,6 +19,8 @@ class ObjectTable {
  public:
   /// What the change says for the store; older news than what is known says nothing.
   void apply(const EtcdEvent& event, std::vector<Update>& updates);
+  /// What is known may be of other data: the next list counts even where revisions are equal.
+  void distrust();
   /// A list begins: objects that it does not have when it ends are gone. What it says counts, even
   /// where it is older than what is known (a backup was restored).
   void beginList() { ++list_; }

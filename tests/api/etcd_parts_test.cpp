@@ -310,6 +310,20 @@ TEST(ObjectTable, ASecondListSaysOnlyWhatDiffers) {
   EXPECT_FALSE(updates[1].value);
 }
 
+TEST(ObjectTable, AListOfOtherDataCountsWithEqualRevisionsToo) {
+  ObjectTable table;
+  std::vector<Update> updates;
+  table.beginList();
+  table.listed(stored("Profile", "", "a", 3), updates);
+  table.endList(updates);
+  table.distrust();
+  updates.clear();
+  table.beginList();
+  table.listed(stored("Profile", "", "a", 3), updates);
+  table.endList(updates);
+  EXPECT_THAT(updates, SizeIs(1));
+}
+
 TEST(ObjectTable, OldNewsSaysNothing) {
   ObjectTable table;
   std::vector<Update> updates;

@@ -135,6 +135,8 @@ void EtcdServer::start(Wait wait) {
                                       peerUrl_,
                                       "--initial-cluster",
                                       members_,
+                                      "--initial-cluster-token",
+                                      token_,
                                       "--heartbeat-interval",
                                       "50",
                                       "--election-timeout",
@@ -143,6 +145,7 @@ void EtcdServer::start(Wait wait) {
                                       "zap",
                                       "--log-outputs",
                                       directory_ + "/log"};
+    if (!quota_.empty()) words.insert(words.end(), {"--quota-backend-bytes", quota_});
     if (!certificates_.empty()) {
       for (const std::string word : {"--cert-file", "/server.pem", "--key-file", "/server.key",
                                      "--trusted-ca-file", "/ca.pem"})
@@ -164,6 +167,14 @@ void EtcdServer::start(Wait wait) {
 void EtcdServer::kill() {
   child_.end(SIGKILL);
 }
+
+void EtcdServer::becomeAnother() {
+  kill();
+  fs::remove_all(directory_ + "/data");
+  token_ = "another";
+  start();
+}
+
 void EtcdServer::freeze() {
   child_.send(SIGSTOP);
 }

@@ -30,9 +30,13 @@ class EtcdServer {
   static std::unique_ptr<EtcdServer> at(const std::string& address);
 
   /// Starts it (again) and waits until it answers; with `Wait::No` only starts it.
+  /// Bytes of the database at which it takes no more writes; before `start`.
+  void setQuota(std::size_t bytes) { quota_ = std::to_string(bytes); }
   enum class Wait { Yes, No };
   void start(Wait wait = Wait::Yes);
   void kill();
+  /// A server with other data, none, and another cluster's id answers at the same place.
+  void becomeAnother();
   void freeze();
   void thaw();
   [[nodiscard]] const std::string& url() const { return clientUrl_; }
@@ -46,6 +50,8 @@ class EtcdServer {
   std::string peerUrl_;
   std::string members_;
   std::string certificates_;
+  std::string token_ = "first";
+  std::string quota_;
   testing::ChildProcess child_;
 };
 

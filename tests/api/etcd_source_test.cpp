@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "api/etcd/stored_object.h"
-#include "tests/api/etcd_server.h"
-#include "tests/api/mail_reader.h"
+#include "tests/api/etcd_following.h"
 #include "tests/api/relay.h"
 
 namespace margay::api {
@@ -14,56 +12,13 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::EtcdServer;
+using test::Following;
 using test::post;
+using test::profile;
 using test::quickOptions;
+using test::quickSource;
+using test::without;
 using ::testing::HasSubstr;
-
-#define NEEDS_ETCD(server) \
-  if (!(server)) GTEST_SKIP() << "/usr/bin/etcd is not there (Debian's etcd-server)"
-
-std::unique_ptr<EtcdClient> clientOf(const EtcdOptions& options) {
-  auto made = EtcdClient::make(options);
-  EXPECT_TRUE(made) << made.error().what;
-  return std::move(*made);
-}
-
-EtcdWrite profile(const std::string& name) {
-  return {.key = storedKeyOf(*storedKindNamed("Profile"), "", name),
-          .value = R"({"kind":"Profile","apiVersion":"projectcalico.org/v3","metadata":{"name":")" +
-                   name + R"(","uid":"4a0b"},"spec":{"ingress":[{"action":"Allow"}]}})"};
-}
-EtcdWrite without(const std::string& name) {
-  return {.key = profile(name).key, .value = std::nullopt};
-}
-
-/// Notices trouble in a fraction of the time that the defaults take.
-EtcdSourceOptions quickSource() {
-  EtcdSourceOptions out;
-  out.idleCheck = milliseconds(300);
-  out.lastRetry = milliseconds(500);
-  return out;
-}
-
-/// A source on some endpoints, and a client for the test's own writes.
-struct Following {
-  explicit Following(const EtcdOptions& options)
-      : writer(clientOf(options)), source(clientOf(options), mailbox, quickSource()) {}
-  ~Following() { source.stop(); }
-  Following(const Following&) = delete;
-  Following& operator=(const Following&) = delete;
-
-  void write(const EtcdWrite& what) {
-    // An endpoint may be gone, and a leader be being chosen.
-    Result<std::int64_t> written = fail(Errc::Transient, "not tried");
-    for (int i = 0; i < 20 && !written; ++i) written = writer->write({}, {what});
-    EXPECT_TRUE(written) << written.error().what;
-  }
-
-  Mailbox mailbox;
-  test::MailReader reader{mailbox};
-  std::unique_ptr<EtcdClient> writer;
-  EtcdSource source;
-};
 
 void compact(const std::string& url, std::int64_t revision) {
   post(url, "/v3/kv/compaction", R"({"revision":")" + std::to_string(revision) + R"("})");
@@ -162,6 +117,30 @@ TEST(EtcdSource, KeepsEverythingWhileTheServerIsKilledAndFollowsItsReturn) {
   EXPECT_TRUE(etcd.reader.untilHas("Profile c", seconds(5)));
   EXPECT_TRUE(etcd.reader.state().connected);
   EXPECT_EQ(etcd.reader.updates(), 1U);
+}
+
+TEST(EtcdSource, ListsAgainWhenAnotherClusterAnswers) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  Following etcd(quickOptions({server->url()}));
+  const auto changed = [](const char* name, const char* action) {
+    auto write = profile(name);
+    write.value->replace(write.value->find("Allow"), 5, action);
+    return write;
+  };
+  etcd.write(changed("same", "Allow"));
+  etcd.write(profile("goes"));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  etcd.reader.forget();
+  etcd.source.stop();
+  server->becomeAnother();
+  etcd.write(changed("same", "Deny"));  // the same key at the same revision
+  for (const char* name : {"b", "c", "d"}) etcd.write(profile(name));
+  etcd.source.start();
+  EXPECT_TRUE(etcd.reader.untilHas("Profile d", seconds(5)));
+  EXPECT_TRUE(etcd.reader.untilGone("Profile goes", seconds(5)));
+  EXPECT_EQ(etcd.reader.updates(), 5U);
 }
 
 TEST(EtcdSource, ListsAgainWhenWhatItMissedIsCompacted) {
