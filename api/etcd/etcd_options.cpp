@@ -3,6 +3,8 @@
 #include <initializer_list>
 #include <sstream>
 
+#include "api/etcd/etcd_discovery.h"
+
 namespace margay::api {
 namespace {
 
@@ -30,10 +32,14 @@ std::string trimmed(const std::string& text) {
 Result<EtcdOptions> etcdOptions(const Environment& environment) {
   EtcdOptions out;
   std::string endpoints = valueOf(environment, {"FELIX_ETCDENDPOINTS", "ETCD_ENDPOINTS"});
-  if (endpoints.empty()) {
-    if (!valueOf(environment, {"ETCD_DISCOVERY_SRV"}).empty())
-      return fail(Errc::Unsupported,
-                  "ETCD_DISCOVERY_SRV is not supported: set ETCD_ENDPOINTS to the servers' URLs");
+  const std::string domain = valueOf(environment, {"ETCD_DISCOVERY_SRV"});
+  if (!domain.empty()) {
+    if (!endpoints.empty())
+      return fail(Errc::Invalid, "ETCD_DISCOVERY_SRV and ETCD_ENDPOINTS are both set: unset one");
+    auto found = discoverEtcd(domain);
+    if (!found) return Fail(withContext(found.error(), "ETCD_DISCOVERY_SRV"));
+    out.endpoints = std::move(*found);
+  } else if (endpoints.empty()) {
     endpoints = "http://127.0.0.1:2379";
   }
   std::istringstream list(endpoints);

@@ -21,6 +21,7 @@ struct EtcdOptions {
 /// From ETCD_ENDPOINTS, ETCD_CA_CERT_FILE, ETCD_CERT_FILE, ETCD_KEY_FILE (or ETCD_CA_CERT,
 /// ETCD_CERT, ETCD_KEY with the PEM text), ETCD_USERNAME and ETCD_PASSWORD, and
 /// FELIX_ETCDENDPOINTS, FELIX_ETCDCAFILE, FELIX_ETCDCERTFILE, FELIX_ETCDKEYFILE before them.
+/// With ETCD_DISCOVERY_SRV, a domain, DNS is asked for the endpoints (see `discoverEtcd`).
 /// `Errc::Invalid` with one line that names the variable.
 Result<EtcdOptions> etcdOptions(const std::map<std::string, std::string>& environment);
 
