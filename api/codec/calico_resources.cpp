@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/codec/as_number.h"
 #include "api/codec/calico_fields.h"
 #include "api/codec/calico_kinds.h"
 #include "api/model/network_set.h"
@@ -104,6 +105,9 @@ void readBgp(const JsonReader& spec, Node& node) {
   if (!bgp) return;
   bgp->onlyFields(
       {"asNumber", "ipv4Address", "ipv6Address", "ipv4IPIPTunnelAddr", "routeReflectorClusterID"});
+  const auto* as = bgp->raw("asNumber");
+  if (as != nullptr && !readAsNumber(*as))
+    bgp->error("asNumber", "is no AS number; write 64512, or 1.10 for 65546");
   if (bgp->keys().empty()) bgp->error("spec.bgp should not be empty; set ipv4Address or remove it");
   node.bgpAddress4 = readInterfaceAddress(*bgp, "ipv4Address", Family::V4);
   node.bgpAddress6 = readInterfaceAddress(*bgp, "ipv6Address", Family::V6);

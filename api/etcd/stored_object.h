@@ -41,8 +41,8 @@ struct StoredKey {
 [[nodiscard]] std::string storedKeyOf(const StoredKind& kind, std::string_view ns,
                                       std::string_view name);
 
-/// Every key that the object may be stored under, the one for new objects first: Calico before 3.30
-/// puts "default." before names that have a dot already, later ones before no name.
+/// Every key that the object may be stored under, the one for new objects first: older versions of
+/// Calico put "default." before names that have a dot already, newer ones before no name.
 [[nodiscard]] std::vector<std::string> possibleKeysOf(const StoredKind& kind, std::string_view ns,
                                                       std::string_view name);
 

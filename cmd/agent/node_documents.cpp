@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "api/codec/as_number.h"
+
 namespace margay::agent {
 namespace {
 
@@ -147,7 +149,9 @@ Result<Json> nodeDocument(const std::string& name, const Json& stored,
   if (!node["spec"].is_object()) node["spec"] = Json::object();
   Json& spec = node["spec"];
   Json bgp = spec.contains("bgp") && spec["bgp"].is_object() ? spec["bgp"] : Json::object();
+  const bool routes = valueOf(variables, "CALICO_NETWORKING_BACKEND") != "none";
   for (const auto& entry : kAddressFields) {
+    if (!routes) break;
     const std::string before = bgp.value(entry.field, "");
     const auto address =
         nodeAddress({.family = entry.family,
@@ -163,12 +167,11 @@ Result<Json> nodeDocument(const std::string& name, const Json& stored,
     }
     bgp[entry.field] = **address;
   }
-  if (const auto as = valueOf(variables, "AS"); !as.empty()) {
-    std::uint32_t number = 0;
-    const auto [end, error] = std::from_chars(as.data(), as.data() + as.size(), number);
-    if (error != std::errc() || end != as.data() + as.size())
-      return fail(Errc::Invalid, "AS='" + as + "' is no AS number: write it as one number");
-    bgp["asNumber"] = number;
+  if (const auto as = valueOf(variables, "AS"); routes && !as.empty()) {
+    const auto number = api::parseAsNumber(as);
+    if (!number)
+      return fail(Errc::Invalid, "AS='" + as + "' is no AS number: write 64512, or 1.10 for 65546");
+    bgp["asNumber"] = *number;
   }
   if (!bgp.empty()) spec["bgp"] = bgp;
   if (const auto ref = valueOf(variables, "CALICO_K8S_NODE_REF"); !ref.empty())
@@ -193,7 +196,8 @@ Result<std::vector<Json>> missingPools(const std::vector<Json>& pools, const Var
       const auto cidr = Prefix::parseNetwork(textAt(pool, "/spec/cidr"));
       return cidr && cidr->family() == family;
     });
-    if (present) continue;
+    const char* variable = family == Family::V4 ? "CALICO_IPV4POOL_CIDR" : "CALICO_IPV6POOL_CIDR";
+    if (present || valueOf(variables, variable) == "none") continue;
     auto pool = poolDocument(family, variables, host);
     if (!pool) return Fail(pool.error());
     out.push_back(std::move(*pool));

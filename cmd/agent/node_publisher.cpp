@@ -10,6 +10,7 @@
 #include "api/etcd/etcd_objects.h"
 #include "api/etcd/etcd_options.h"
 #include "base/log.h"
+#include "cmd/agent/default_documents.h"
 #include "cmd/agent/node_documents.h"
 
 namespace margay::agent {
@@ -24,7 +25,7 @@ constexpr milliseconds kLastRetry{30'000};
 constexpr seconds kPoll{60};
 
 /// Writes the document unless it is what is stored.
-Result<void> keep(const api::EtcdObjects& objects, const Json& stored, const Json& wanted) {
+Result<void> keep(const api::ObjectStore& objects, const Json& stored, const Json& wanted) {
   if (stored == wanted) return {};
   const auto written = stored.is_object() ? objects.replace(wanted) : objects.create(wanted);
   if (!written) return Fail(written.error());
@@ -34,7 +35,7 @@ Result<void> keep(const api::EtcdObjects& objects, const Json& stored, const Jso
 }
 
 /// Null if it does not exist.
-Result<Json> storedOne(const api::EtcdObjects& objects, const char* kind, const std::string& name) {
+Result<Json> storedOne(const api::ObjectStore& objects, const char* kind, const std::string& name) {
   auto found = objects.get(*api::storedKindNamed(kind), "", name);
   if (!found && found.error().code == Errc::NotFound) return Json();
   return found;
@@ -76,7 +77,7 @@ NodePublisher::NodePublisher(const Settings& settings, std::unique_ptr<api::Etcd
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 Result<void> NodePublisher::publish(const std::stop_token& stop) const {
-  const api::EtcdObjects objects(*client_, stop);
+  const api::EtcdObjects objects(client_, stop);
   auto interfaces = hostInterfaces();
   if (!interfaces) return Fail(interfaces.error());
   const HostView host{std::move(*interfaces), sourceTowards};
@@ -100,7 +101,15 @@ Result<void> NodePublisher::publish(const std::stop_token& stop) const {
 
   const auto cluster = storedOne(objects, "ClusterInformation", "default");
   if (!cluster) return Fail(cluster.error());
-  return keep(objects, *cluster, clusterDocument(*cluster, settings_.environment));
+  auto kept = keep(objects, *cluster, clusterDocument(*cluster, settings_.environment));
+  if (!kept) return kept;
+  for (const auto& wanted : defaultDocuments(settings_.nodeName)) {
+    const auto found = storedOne(objects, wanted.kind, wanted.name);
+    if (!found) return Fail(found.error());
+    kept = keep(objects, *found, completed(wanted, *found));
+    if (!kept) return kept;
+  }
+  return {};
 }
 
 void NodePublisher::run(const std::stop_token& stop) {

@@ -11,9 +11,9 @@
 namespace margay::agent {
 
 /// Keeps in etcd what a node says about itself (its Node, with its addresses) and what the first
-/// node of a cluster makes (ClusterInformation, default pools), on a thread of its own that ends
-/// with this object. What etcd or the settings do not allow is logged once and tried again.
-/// MARGAY_PUBLISH_NODE=false leaves all that to others.
+/// node of a cluster makes (ClusterInformation, default pools, settings, tiers), on a thread of its
+/// own that ends with this object. What etcd or the settings do not allow is logged once and tried
+/// again. MARGAY_PUBLISH_NODE=false leaves all that to others.
 class NodePublisher {
  public:
   /// Null where the datastore is not etcd, or nothing is to be published.
@@ -25,7 +25,7 @@ class NodePublisher {
   Result<void> publish(const std::stop_token& stop) const;
 
   const Settings settings_;
-  std::unique_ptr<api::EtcdClient> client_;
+  const std::shared_ptr<api::EtcdClient> client_;
   std::jthread thread_;
 };
 

@@ -11,7 +11,7 @@
 
 #include "api/codec/calico_encode.h"
 #include "api/codec/document_reader.h"
-#include "api/etcd/etcd_objects.h"
+#include "api/etcd/stored_object.h"
 #include "cmd/margayctl/commands.h"
 #include "cmd/margayctl/datastore_tables.h"
 #include "cmd/margayctl/format_option.h"
@@ -21,7 +21,7 @@ namespace margay::ctl {
 namespace {
 
 namespace fs = std::filesystem;
-using api::EtcdObjects;
+using api::ObjectStore;
 using api::StoredKind;
 using Json = nlohmann::json;
 
@@ -31,11 +31,21 @@ struct Arguments {
   std::string file;
   std::string ns = "default";
   std::string output = "ps";
+  std::string config = kDefaultConfigFile;
+  std::string context;
+  bool recursive = false;
+  bool skipEmpty = false;
   bool allNamespaces = false;
   bool exportForm = false;
   bool skipExists = false;
   bool skipNotExists = false;
 };
+
+Result<std::unique_ptr<ObjectStore>> openObjects(const Arguments& arguments) {
+  const auto variables = datastoreVariables(arguments.config, arguments.context);
+  if (!variables) return Fail(variables.error());
+  return openObjectStore(*variables);
+}
 
 enum class Verb { Create, Apply, Replace, Delete };
 
@@ -56,14 +66,17 @@ Result<std::vector<Json>> documentsIn(const std::string& text, const std::string
   return out;
 }
 
-std::vector<std::string> filesOf(const std::string& path) {
+/// Sorted, if `path` is a directory.
+std::vector<std::string> filesOf(const std::string& path, bool recursive) {
   std::vector<std::string> out;
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) return {path};
-  for (const auto& entry : fs::directory_iterator(path, ignored)) {
-    const auto extension = entry.path().extension();
+  for (auto entry = fs::recursive_directory_iterator(path, ignored);
+       entry != fs::recursive_directory_iterator(); entry.increment(ignored)) {
+    if (entry->is_directory(ignored) && !recursive) entry.disable_recursion_pending();
+    const auto extension = entry->path().extension();
     if (extension == ".yaml" || extension == ".yml" || extension == ".json")
-      out.push_back(entry.path().string());
+      out.push_back(entry->path().string());
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -71,7 +84,7 @@ std::vector<std::string> filesOf(const std::string& path) {
 
 Result<std::vector<Json>> readObjects(const Arguments& arguments) {
   std::vector<Json> out;
-  for (const auto& path : filesOf(arguments.file)) {
+  for (const auto& path : filesOf(arguments.file, arguments.recursive)) {
     std::string text;
     if (path == "-") {
       text.assign(std::istreambuf_iterator<char>(std::cin), {});
@@ -84,7 +97,8 @@ Result<std::vector<Json>> readObjects(const Arguments& arguments) {
     if (!documents) return Fail(documents.error());
     std::move(documents->begin(), documents->end(), std::back_inserter(out));
   }
-  if (out.empty()) return fail(Errc::Invalid, arguments.file + " has no objects in it");
+  if (out.empty() && !arguments.skipEmpty)
+    return fail(Errc::Invalid, arguments.file + " has no objects in it");
   return out;
 }
 
@@ -101,7 +115,7 @@ void giveNamespace(Json& document, const std::string& ns) {
   if (metadata.is_object() && textAt(metadata, "namespace").empty()) metadata["namespace"] = ns;
 }
 
-Result<void> removeObject(const EtcdObjects& objects, const Json& document) {
+Result<void> removeObject(const ObjectStore& objects, const Json& document) {
   const auto* kind = api::storedKindNamed(textAt(document, "kind"));
   if (kind == nullptr || !document.contains("metadata"))
     return fail(Errc::Invalid, "an object without a known kind and metadata");
@@ -109,7 +123,7 @@ Result<void> removeObject(const EtcdObjects& objects, const Json& document) {
   return objects.remove(*kind, textAt(metadata, "namespace"), textAt(metadata, "name"));
 }
 
-Result<void> perform(const EtcdObjects& objects, Verb verb, const Json& document) {
+Result<void> perform(const ObjectStore& objects, Verb verb, const Json& document) {
   const auto outcome = [](const Result<Json>& result) -> Result<void> {
     if (!result) return Fail(result.error());
     return {};
@@ -153,16 +167,15 @@ int report(Verb verb, const Tally& tally) {
 }
 
 int runOnObjects(const Arguments& arguments, Verb verb, std::vector<Json> documents) {
-  auto client = openEtcd();
-  if (!client) return failed(client.error().what);
-  const EtcdObjects objects(**client);
+  const auto objects = openObjects(arguments);
+  if (!objects) return failed(objects.error().what);
   Tally tally;
   tally.wanted = documents.size();
-  tally.kindName = textAt(documents.front(), "kind");
+  if (!documents.empty()) tally.kindName = textAt(documents.front(), "kind");
   for (auto& document : documents) {
     if (textAt(document, "kind") != tally.kindName) tally.kindName.clear();
     giveNamespace(document, arguments.ns);
-    const auto done = perform(objects, verb, document);
+    const auto done = perform(**objects, verb, document);
     if (done)
       ++tally.done;
     else if (!skipped(arguments, verb, done.error()))
@@ -201,10 +214,11 @@ int runDelete(const Arguments& arguments) {
   return runOnObjects(arguments, Verb::Delete, std::move(documents));
 }
 
-Result<std::vector<Json>> wanted(const EtcdObjects& objects, const StoredKind& kind,
+Result<std::vector<Json>> wanted(const ObjectStore& objects, const StoredKind& kind,
                                  const Arguments& arguments) {
   if (arguments.names.empty())
-    return arguments.allNamespaces ? objects.list(kind) : objects.list(kind, arguments.ns);
+    return arguments.allNamespaces ? objects.list(kind, std::nullopt)
+                                   : objects.list(kind, arguments.ns);
   std::vector<Json> out;
   for (const auto& name : arguments.names) {
     auto found = objects.get(kind, arguments.ns, name);
@@ -256,6 +270,7 @@ int runGet(const Arguments& arguments) {
   if (!arguments.file.empty()) {
     const auto documents = readObjects(arguments);
     if (!documents) return failed(documents.error().what);
+    if (documents->empty()) return kDone;
     wantedOnes.kind = textAt(documents->front(), "kind");
     for (const auto& document : *documents) {
       const auto& metadata = document.value("metadata", Json::object());
@@ -267,15 +282,23 @@ int runGet(const Arguments& arguments) {
   }
   const auto* kind = kindOfWord(wantedOnes.kind);
   if (kind == nullptr) return unknownKind("get", wantedOnes.kind);
-  auto client = openEtcd();
-  if (!client) return failed(client.error().what);
-  auto found = wanted(EtcdObjects(**client), *kind, wantedOnes);
+  const auto objects = openObjects(arguments);
+  if (!objects) return failed(objects.error().what);
+  auto found = wanted(**objects, *kind, wantedOnes);
   if (!found) return failed(found.error().what);
   return print(*kind, std::move(*found), wantedOnes);
 }
 
 CLI::Option* fileOption(CLI::App* command, Arguments& arguments) {
   command->add_option("-n,--namespace", arguments.ns, "of objects that say none (default)");
+  command->add_flag("-R,--recursive", arguments.recursive, "a directory's directories, too");
+  command->add_flag("--skip-empty", arguments.skipEmpty, "files without objects are no failure");
+  command->add_option("-c,--config", arguments.config,
+                      "CalicoAPIConfig that says where the datastore is (" +
+                          std::string(kDefaultConfigFile) + ", and without it the environment)");
+  command->add_option("--context", arguments.context, "of the kubeconfig");
+  // calicoctl's programs pass it; there is nothing to compare with.
+  command->add_flag("--allow-version-mismatch")->group("");
   return command->add_option("-f,--filename", arguments.file,
                              "file, directory, or - for standard input");
 }
@@ -284,7 +307,7 @@ CLI::Option* fileOption(CLI::App* command, Arguments& arguments) {
 
 void addDatastoreCommands(CLI::App& app, int& code) {
   const auto arguments = std::make_shared<Arguments>();
-  auto* get = app.add_subcommand("get", "Objects in the datastore etcd");
+  auto* get = app.add_subcommand("get", "Objects in the datastore");
   get->add_option("kind", arguments->kind, "such as networkpolicy, node or np");
   get->add_option("names", arguments->names);
   fileOption(get, *arguments);
@@ -306,14 +329,13 @@ void addDatastoreCommands(CLI::App& app, int& code) {
     command->callback([arguments, &code, verb] { code = runOnFile(*arguments, verb); });
     return command;
   };
-  onFile("apply",
-         "Creates objects in the datastore etcd, or takes the place of those that are there",
+  onFile("apply", "Creates objects in the datastore, or takes the place of those that are there",
          Verb::Apply);
-  onFile("replace", "Takes the place of objects in the datastore etcd", Verb::Replace);
-  onFile("create", "Creates objects in the datastore etcd", Verb::Create)
+  onFile("replace", "Takes the place of objects in the datastore", Verb::Replace);
+  onFile("create", "Creates objects in the datastore", Verb::Create)
       ->add_flag("--skip-exists", arguments->skipExists, "what exists is no failure");
 
-  auto* remove = app.add_subcommand("delete", "Deletes objects in the datastore etcd");
+  auto* remove = app.add_subcommand("delete", "Deletes objects in the datastore");
   remove->add_option("kind", arguments->kind, "such as networkpolicy, node or np");
   remove->add_option("names", arguments->names);
   fileOption(remove, *arguments);

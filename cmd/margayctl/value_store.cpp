@@ -5,7 +5,9 @@
 
 #include "api/codec/calico_decode.h"
 #include "api/codec/calico_encode.h"
+#include "api/etcd/etcd_client.h"
 #include "api/etcd/etcd_objects.h"
+#include "api/etcd/etcd_options.h"
 #include "api/file/manifest_writer.h"
 #include "cmd/agent/settings.h"
 
@@ -39,19 +41,18 @@ class FileStore final : public ValueStore {
   api::ManifestWriter writer_;
 };
 
-class EtcdStore final : public ValueStore {
+class ObjectValues final : public ValueStore {
  public:
-  explicit EtcdStore(std::unique_ptr<api::EtcdClient> client)
-      : client_(std::move(client)), objects_(*client_) {}
+  explicit ObjectValues(std::unique_ptr<api::ObjectStore> objects) : objects_(std::move(objects)) {}
 
   Result<std::optional<Value>> find(const ObjectKey& key) override {
-    const auto found = objects_.get(storedKind(key.kind), key.ns.str(), key.name);
+    const auto found = objects_->get(storedKind(key.kind), key.ns.str(), key.name);
     if (!found && found.error().code == Errc::NotFound) return std::nullopt;
     if (!found) return Fail(found.error());
     return api::decodeCalico(*found, api::UnknownFields::Ignored).value;
   }
   Result<std::vector<Value>> list(Kind kind) override {
-    const auto found = objects_.list(storedKind(kind));
+    const auto found = objects_->list(storedKind(kind), std::nullopt);
     if (!found) return Fail(found.error());
     std::vector<Value> out;
     for (const auto& document : *found) {
@@ -63,12 +64,12 @@ class EtcdStore final : public ValueStore {
   Result<void> put(const Value& value) override {
     const auto document = api::encodeCalico(value);
     if (!document) return fail(Errc::Unsupported, "only endpoints and profiles can be written");
-    if (auto applied = objects_.apply(nlohmann::json(*document)); !applied)
+    if (auto applied = objects_->apply(nlohmann::json(*document)); !applied)
       return Fail(applied.error());
     return {};
   }
   Result<void> remove(const ObjectKey& key) override {
-    return objects_.remove(storedKind(key.kind), key.ns.str(), key.name);
+    return objects_->remove(storedKind(key.kind), key.ns.str(), key.name);
   }
 
  private:
@@ -81,34 +82,35 @@ class EtcdStore final : public ValueStore {
     return *found;
   }
 
-  std::unique_ptr<api::EtcdClient> client_;
-  api::EtcdObjects objects_;
+  std::unique_ptr<api::ObjectStore> objects_;
 };
 
 }  // namespace
 
-bool usesEtcd() {
-  const auto environment = agent::processEnvironment();
-  const auto type = environment.find("DATASTORE_TYPE");
-  if (type != environment.end() && !type->second.empty()) return type->second == "etcdv3";
-  return environment.contains("ETCD_ENDPOINTS");
+std::string datastoreOf(const Variables& variables) {
+  const auto type = variables.find("DATASTORE_TYPE");
+  if (type != variables.end() && !type->second.empty()) return type->second;
+  return variables.contains("ETCD_ENDPOINTS") ? "etcdv3" : "file";
 }
 
-Result<std::unique_ptr<api::EtcdClient>> openEtcd() {
-  if (!usesEtcd())
+Result<std::unique_ptr<api::ObjectStore>> openObjectStore(const Variables& variables) {
+  if (datastoreOf(variables) != "etcdv3")
     return fail(Errc::Unsupported,
-                "this needs the datastore etcd: set DATASTORE_TYPE=etcdv3 and ETCD_ENDPOINTS (with "
-                "files, the manifests in MARGAY_DATA_DIR are the objects)");
-  auto options = api::etcdOptions(agent::processEnvironment());
+                "this needs the datastore etcd: set DATASTORE_TYPE=etcdv3 and ETCD_ENDPOINTS, or "
+                "give --config (with files, the manifests in MARGAY_DATA_DIR are the objects)");
+  auto options = api::etcdOptions(variables);
   if (!options) return Fail(options.error());
-  return api::EtcdClient::make(std::move(*options));
+  auto client = api::EtcdClient::make(std::move(*options));
+  if (!client) return Fail(client.error());
+  return std::make_unique<api::EtcdObjects>(std::move(*client));
 }
 
 Result<std::unique_ptr<ValueStore>> openValueStore(const Environment& env) {
-  if (usesEtcd()) {
-    auto client = openEtcd();
-    if (!client) return Fail(client.error());
-    return std::make_unique<EtcdStore>(std::move(*client));
+  const auto variables = agent::processEnvironment();
+  if (datastoreOf(variables) != "file") {
+    auto objects = openObjectStore(variables);
+    if (!objects) return Fail(objects.error());
+    return std::make_unique<ObjectValues>(std::move(*objects));
   }
   auto writer = api::ManifestWriter::open(env.dataDir);
   if (!writer) return Fail(writer.error());

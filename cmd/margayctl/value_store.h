@@ -4,14 +4,16 @@
 #include <optional>
 #include <vector>
 
-#include "api/etcd/etcd_client.h"
 #include "api/model/object.h"
+#include "api/store/object_store.h"
 #include "base/result.h"
+#include "cmd/margayctl/api_config.h"
 #include "cmd/margayctl/commands.h"
 
 namespace margay::ctl {
 
-/// Where the container verbs keep endpoints and profiles: the manifests of a directory, or etcd.
+/// Where the container verbs keep endpoints and profiles: the manifests of a directory, or
+/// a datastore.
 class ValueStore {
  public:
   virtual ~ValueStore() = default;
@@ -25,10 +27,10 @@ class ValueStore {
 /// The one that DATASTORE_TYPE names.
 Result<std::unique_ptr<ValueStore>> openValueStore(const Environment& env);
 
-/// A client of the etcd that ETCD_* names; `Errc::Unsupported` says what to set when DATASTORE_TYPE
-/// is another one.
-Result<std::unique_ptr<api::EtcdClient>> openEtcd();
-/// DATASTORE_TYPE is etcdv3.
-[[nodiscard]] bool usesEtcd();
+/// "file", "etcdv3" or "kubernetes", by DATASTORE_TYPE.
+[[nodiscard]] std::string datastoreOf(const Variables& variables);
+/// Calico's objects in the datastore that `variables` name; `Errc::Unsupported` says what to set
+/// when that has none.
+Result<std::unique_ptr<api::ObjectStore>> openObjectStore(const Variables& variables);
 
 }  // namespace margay::ctl

@@ -19,11 +19,11 @@ class EtcdObjectsTest : public ::testing::Test {
     server_ = test::EtcdServer::alone();
     if (!server_) GTEST_SKIP() << "/usr/bin/etcd is not there (Debian's etcd-server)";
     client_ = std::move(*EtcdClient::make(test::quickOptions({server_->url()})));
-    objects_ = std::make_unique<EtcdObjects>(*client_);
+    objects_ = std::make_unique<EtcdObjects>(client_);
   }
 
   std::unique_ptr<test::EtcdServer> server_;
-  std::unique_ptr<EtcdClient> client_;
+  std::shared_ptr<EtcdClient> client_;
   std::unique_ptr<EtcdObjects> objects_;
 };
 

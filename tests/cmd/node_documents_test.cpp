@@ -1,5 +1,7 @@
 #include "cmd/agent/node_documents.h"
 
+#include "cmd/agent/default_documents.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -88,6 +90,19 @@ TEST(NodeDocument, RefusesAnAddressOfAnotherNode) {
   EXPECT_TRUE(nodeDocument("b", {}, {other}, {}, host()));
 }
 
+TEST(NodeDocument, HasNoAddressWhereOnlyPolicyIsWanted) {
+  const auto node =
+      nodeDocument("a", {}, {}, {{"CALICO_NETWORKING_BACKEND", "none"}, {"AS", "1"}}, host());
+  EXPECT_EQ((*node)["spec"], Json::object());
+}
+
+TEST(NodeDocument, TakesAnAsNumberWithADot) {
+  const auto node = nodeDocument("a", {}, {}, {{"AS", "1.10"}}, host());
+  EXPECT_EQ((*node)["spec"]["bgp"]["asNumber"], 65546);
+  EXPECT_THAT(nodeDocument("a", {}, {}, {{"AS", "1.2.3"}}, host()).error().what,
+              HasSubstr("AS='1.2.3'"));
+}
+
 TEST(MissingPools, AreThoseOfCalicoNode) {
   const auto pools = missingPools({}, {}, host(), false);
   ASSERT_THAT(*pools, SizeIs(1));
@@ -117,6 +132,7 @@ TEST(MissingPools, FollowTheEnvironment) {
   EXPECT_FALSE(missingPools(
       {}, {{"NO_DEFAULT_POOLS", "true"}, {"CALICO_IPV4POOL_CIDR", "10.0.0.0/8"}}, host(), true));
   EXPECT_FALSE(missingPools({}, {{"CALICO_IPV4POOL_CIDR", "banana"}}, host(), false));
+  EXPECT_THAT(*missingPools({}, {{"CALICO_IPV4POOL_CIDR", "none"}}, host(), false), IsEmpty());
 }
 
 TEST(ClusterDocument, IsMadeOnceAndCompleted) {
@@ -126,6 +142,22 @@ TEST(ClusterDocument, IsMadeOnceAndCompleted) {
   EXPECT_EQ(made["spec"]["clusterType"], "k8s");
   EXPECT_EQ(clusterDocument(made, {{"CLUSTER_TYPE", "k8s"}}), made);
   EXPECT_EQ(clusterDocument(made, {{"CLUSTER_TYPE", "bgp"}})["spec"]["clusterType"], "k8s,bgp");
+}
+
+TEST(DefaultDocuments, CompleteWhatIsThereAndLeaveTiersAlone) {
+  const auto wanted = defaultDocuments("a");
+  ASSERT_EQ(wanted[0].name, "default");
+  const Json stored = {{"kind", "FelixConfiguration"},
+                       {"metadata", {{"name", "default"}}},
+                       {"spec", {{"reportingInterval", "30s"}}}};
+  EXPECT_EQ(completed(wanted[0], stored)["spec"],
+            Json({{"reportingInterval", "30s"}, {"logSeverityScreen", "Info"}}));
+  EXPECT_EQ(completed(wanted[1], {})["metadata"]["name"], "node.a");
+  EXPECT_EQ(completed(wanted[1], {})["spec"], Json({{"defaultEndpointToHostAction", "Return"}}));
+  const Json tier = {
+      {"kind", "Tier"}, {"metadata", {{"name", "default"}}}, {"spec", Json::object()}};
+  EXPECT_EQ(completed(wanted[3], tier), tier);
+  EXPECT_EQ(completed(wanted[3], {})["spec"]["order"], 1'000'000);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-#include <array>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "api/etcd/etcd_objects.h"
+#include "api/codec/as_number.h"
+#include "api/store/object_store.h"
+#include "base/utc_time.h"
 
 namespace margay::api {
 namespace {
@@ -21,15 +21,6 @@ std::string newUid() {
     if (c == 'y') c = kDigits[8U | (bits & 3U)];
   }
   return out;
-}
-
-std::string now() {
-  const std::time_t seconds = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
 }
 
 void setIfMissing(Json& object, const char* field, Json value) {
@@ -67,6 +58,12 @@ void poolDefaults(Json& spec) {
   setIfMissing(spec, "allowedUses", {"Workload", "Tunnel"});
 }
 
+/// Written with a dot, it is stored as one number.
+void plainAsNumber(Json& place) {
+  if (!place.is_object() || !place.contains("asNumber")) return;
+  if (const auto number = readAsNumber(place["asNumber"])) place["asNumber"] = *number;
+}
+
 /// So that policies of a namespace find the endpoint, whoever reads it.
 void endpointLabels(Json& document) {
   Json& metadata = document["metadata"];
@@ -91,12 +88,14 @@ Json storageForm(const StoredKind& kind, Json document, const Json& before) {
   const Json kept = before.is_object() ? before.value("metadata", Json::object()) : Json::object();
   metadata["uid"] = kept.contains("uid") ? kept["uid"] : Json(newUid());
   metadata["creationTimestamp"] =
-      kept.contains("creationTimestamp") ? kept["creationTimestamp"] : Json(now());
+      kept.contains("creationTimestamp") ? kept["creationTimestamp"] : Json(utcTime());
   if (!document.contains("spec") || !document["spec"].is_object())
     document["spec"] = Json::object();
   if (kind.kind == Kind::NetworkPolicy || kind.kind == Kind::GlobalNetworkPolicy)
     policyTypes(document["spec"]);
   if (isTiered(kind)) tierLabel(document);
+  plainAsNumber(document["spec"]);
+  if (document["spec"].contains("bgp")) plainAsNumber(document["spec"]["bgp"]);
   if (kind.kind == Kind::IPPool) poolDefaults(document["spec"]);
   if (kind.kind == Kind::WorkloadEndpoint) endpointLabels(document);
   return document;
