@@ -18,6 +18,7 @@
 #include "cmd/agent/node_publisher.h"
 #include "cmd/agent/run_lock.h"
 #include "cmd/agent/source_maker.h"
+#include "cmd/agent/status_reporter.h"
 
 namespace margay::agent {
 namespace {
@@ -106,6 +107,9 @@ class AgentImpl final : public Agent {
     for (const auto& warning : settings_.warnings) log::warn("configuration", {{"what", warning}});
     const auto publisher = NodePublisher::start(settings_);
     if (!publisher) return Fail(publisher.error());
+    auto reporter = StatusReporter::start(settings_);
+    if (!reporter) return Fail(reporter.error());
+    daemon_.reportTo(std::move(*reporter));
     return daemon_.run();
   }
 

@@ -244,6 +244,7 @@ void Daemon::takeLinks() {
     return;
   }
   linksDirty_ = false;
+  if (statusReporter_) reportedLinks_ = *links;
   controller_->setLinks(std::move(*links), std::move(*addresses));
 }
 
@@ -298,6 +299,18 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
   kernel_->report(metrics_);
   reporter_.report(report, *controller_, states_);
   noticeLog_.report(*controller_, clock_.now());
+  if (statusReporter_) reportStatus();
+}
+
+/// Of what is in the kernel now. O(endpoints of the node) when something is different.
+void Daemon::reportStatus() {
+  const auto options = felixStatusOptions(settings_.nodeName, parameters_.get());
+  const bool same = options == statusReporter_->options();
+  statusReporter_->setOptions(options);
+  if (!options.endpoints || (same && reportedRevision_ == controller_->revision())) return;
+  reportedRevision_ = controller_->revision();
+  statusReporter_->setEndpoints(endpointStatuses(options, controller_->interfaces(),
+                                                 controller_->problems(), reportedLinks_));
 }
 
 Daemon::WaitResult Daemon::waitConverged(std::chrono::milliseconds timeout) {

@@ -21,6 +21,7 @@
 #include "cmd/agent/settle_waiters.h"
 #include "cmd/agent/source_maker.h"
 #include "cmd/agent/source_states.h"
+#include "cmd/agent/status_reporter.h"
 #include "controllers/node/node_controller.h"
 #include "metrics/metrics.h"
 #include "reconcile/liveness.h"
@@ -39,6 +40,8 @@ class Daemon {
          const SourceMaker& makeSource);
   ~Daemon();
 
+  /// Who gets the status of the endpoints; null: nobody. Before `run`.
+  void reportTo(std::unique_ptr<StatusReporter> reporter) { statusReporter_ = std::move(reporter); }
   /// Serves until SIGTERM or SIGINT.
   Result<void> run();
   /// Waits until every source has listed, or one says why it cannot.
@@ -83,6 +86,7 @@ class Daemon {
   void takeNetworkEvents();
   void take(const controllers::DesiredChange& change);
   void afterPass(const reconcile::PassReport& report);
+  void reportStatus();
   [[nodiscard]] std::size_t workLeft() const;
   /// Gives up on a waiter and says what it waited for. Any thread but the loop's.
   std::vector<std::string> unsettled(const std::shared_ptr<SettleWaiters::Waiter>& waiter);
@@ -116,6 +120,10 @@ class Daemon {
   bool linksDirty_ = true;
   bool cleaning_ = false;
   std::optional<TimePoint> firstArrival_;  // of what is not in the kernel yet
+
+  std::unique_ptr<StatusReporter> statusReporter_;
+  std::uint64_t reportedRevision_ = 0;
+  dataplane::LinkMap reportedLinks_;
 
   std::unique_ptr<api::HttpServer> control_;
   std::unique_ptr<api::HttpServer> health_;
