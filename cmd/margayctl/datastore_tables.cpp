@@ -13,7 +13,8 @@ using Json = nlohmann::json;
 
 struct Column {
   std::string title;
-  std::string path;  // of fields, with '/' before each
+  std::string path;            // of fields, with '/' before each
+  std::string otherwise = {};  // where that is empty
 };
 using Columns = std::vector<Column>;
 
@@ -21,6 +22,7 @@ const Column kName = {"NAME", "/metadata/name"};
 const Column kOrder = {"ORDER", "/spec/order"};
 const Column kTier = {"TIER", "/spec/tier"};
 const Column kSelector = {"SELECTOR", "/spec/selector"};
+const Column kWorkload = {"WORKLOAD", "/spec/workload", "/spec/pod"};
 
 struct KindColumns {
   Columns narrow;
@@ -56,16 +58,17 @@ const KindColumns& columnsOf(std::string_view kindName) {
          {"DISABLEBGPEXPORT", "/spec/disableBGPExport"},
          {"SELECTOR", "/spec/nodeSelector"}}}},
       {"WorkloadEndpoint",
-       {{{"WORKLOAD", "/spec/workload"},
+       {{kWorkload,
          {"NODE", "/spec/node"},
          {"NETWORKS", "/spec/ipNetworks"},
          {"INTERFACE", "/spec/interfaceName"}},
         {kName,
-         {"WORKLOAD", "/spec/workload"},
+         kWorkload,
          {"NODE", "/spec/node"},
          {"NETWORKS", "/spec/ipNetworks"},
          {"INTERFACE", "/spec/interfaceName"},
-         {"PROFILES", "/spec/profiles"}}}},
+         {"PROFILES", "/spec/profiles"},
+         {"NATS", "/spec/ipNATs"}}}},
       {"HostEndpoint",
        {{kName, {"NODE", "/spec/node"}},
         {kName,
@@ -138,7 +141,11 @@ std::vector<std::vector<std::string>> objectTable(const api::StoredKind& kind,
   for (const auto& column : columns) rows[0].push_back(column.title);
   for (const auto& object : objects) {
     auto& row = rows.emplace_back();
-    for (const auto& column : columns) row.push_back(cellOf(object, column.path));
+    for (const auto& column : columns) {
+      auto cell = cellOf(object, column.path);
+      if (cell.empty() && !column.otherwise.empty()) cell = cellOf(object, column.otherwise);
+      row.push_back(std::move(cell));
+    }
   }
   return rows;
 }

@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
 #include "tests/api/etcd_following.h"
 #include "tests/api/relay.h"
 
@@ -13,6 +17,7 @@ using test::EtcdServer;
 using test::Following;
 using test::post;
 using test::profile;
+using test::without;
 using Clock = std::chrono::steady_clock;
 
 constexpr seconds kNoticed{15};
@@ -24,19 +29,118 @@ EtcdOptions at(const std::string& url) {
   return options;
 }
 
-TEST(EtcdFaults, AConnectionThatHasGoneDeafIsNoticedInTime) {
+void compact(const std::string& url, std::int64_t revision) {
+  post(url, "/v3/kv/compaction",
+       R"({"physical":true,"revision":")" + std::to_string(revision) + R"("})");
+}
+
+/// A member's number, or the one of its leader.
+std::string memberOf(const std::string& url, const char* field) {
+  const auto status = nlohmann::json::parse(post(url, "/v3/maintenance/status", "{}"));
+  return std::string(field) == "leader" ? status["leader"] : status["header"]["member_id"];
+}
+
+/// A source that reaches its server over a connection that a test can spoil, and has listed.
+class EtcdFaultsOfConnections : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    server_ = EtcdServer::alone();
+    NEEDS_ETCD(server_);
+    relay_.emplace(std::stoi(server_->url().substr(server_->url().rfind(':') + 1)));
+    straight_ = test::clientOf(at(server_->url()));
+    etcd_.emplace(at(relay_->url()), EtcdSourceOptions());
+    for (const char* name : {"stays", "goes"}) write(profile(name));
+    etcd_->source.start();
+    ASSERT_TRUE(reader().untilSynced());
+    reader().forget();
+  }
+  test::Relay& relay() { return *relay_; }
+  test::MailReader& reader() { return etcd_->reader; }
+  /// Past the relay; the revision.
+  std::int64_t write(const EtcdWrite& what) {
+    const auto written = straight_->write({}, {what});
+    EXPECT_TRUE(written) << written.error().what;
+    return written.value_or(0);
+  }
+  const std::string& url() const { return server_->url(); }
+
+ private:
+  std::unique_ptr<EtcdServer> server_;
+  std::optional<test::Relay> relay_;
+  std::unique_ptr<EtcdClient> straight_;
+  std::optional<Following> etcd_;
+};
+
+TEST_F(EtcdFaultsOfConnections, OneThatHasGoneDeafIsNoticedInTime) {
+  relay().goDeaf();
+  write(profile("unheard"));
+  EXPECT_TRUE(reader().untilHas("Profile unheard", kNoticed));
+  EXPECT_EQ(reader().updates(), 1U);
+  EXPECT_EQ(reader().state().resyncs, 1U);
+}
+
+TEST_F(EtcdFaultsOfConnections, OneThatIsCutIsMadeAnewAtOnce) {
+  relay().cut();
+  write(profile("meanwhile"));
+  EXPECT_TRUE(reader().untilHas("Profile meanwhile", kThere));
+  EXPECT_EQ(reader().updates(), 1U);
+  EXPECT_EQ(reader().state().resyncs, 1U);
+  EXPECT_FALSE(reader().everDisconnected()) << "the server was there all the time";
+}
+
+TEST_F(EtcdFaultsOfConnections, WhatIsCompactedBeforeItIsHeardIsListed) {
+  relay().goDeaf();
+  write(without("goes"));
+  compact(url(), write(profile("comes")));
+  EXPECT_TRUE(reader().untilGone("Profile goes", kNoticed + kThere));
+  EXPECT_TRUE(reader().untilHas("Profile comes", kThere));
+  EXPECT_EQ(reader().updates(), 2U) << "what stayed is not told again";
+  EXPECT_EQ(reader().state().resyncs, 2U);
+}
+
+TEST(EtcdFaults, AServerThatComesBackAfterAWhileIsFollowedAtOnce) {
   auto server = EtcdServer::alone();
   NEEDS_ETCD(server);
-  test::Relay relay(std::stoi(server->url().substr(server->url().rfind(':') + 1)));
-  Following etcd(at(relay.url()), {});
-  auto writer = test::clientOf(at(server->url()));
-  ASSERT_TRUE(writer->write({}, {profile("before")}));
+  Following etcd(at(server->url()), {});
+  etcd.write(profile("before"));
   etcd.source.start();
-  ASSERT_TRUE(etcd.reader.untilHas("Profile before"));
-  relay.goDeaf();
-  ASSERT_TRUE(writer->write({}, {profile("unheard")}));
-  EXPECT_TRUE(etcd.reader.untilHas("Profile unheard", kNoticed));
-  EXPECT_TRUE(etcd.reader.has("Profile before"));
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  etcd.reader.forget();
+  server->kill();
+  EXPECT_TRUE(etcd.reader.untilConnected(false, kNoticed));
+  // Until the pauses between attempts are as long as they get.
+  EXPECT_FALSE(etcd.reader.until([&] { return etcd.reader.updates() > 0; }, seconds(8)));
+  EXPECT_TRUE(etcd.reader.state().synced);
+  server->start();
+  EXPECT_TRUE(etcd.reader.untilConnected(true, kThere));
+  etcd.write(profile("after"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile after", kThere));
+  EXPECT_EQ(etcd.reader.updates(), 1U);
+}
+
+TEST(EtcdFaults, TheLeaderOfThreeIsKilledAndNothingIsLost) {
+  auto members = EtcdServer::cluster(3);
+  NEEDS_ETCD(!members.empty());
+  const auto leads = [](const auto& member) {
+    return memberOf(member->url(), "leader") == memberOf(member->url(), "member");
+  };
+  std::stable_partition(members.begin(), members.end(), leads);
+  ASSERT_TRUE(leads(members.front()));
+  EtcdOptions options;
+  for (const auto& member : members) options.endpoints.push_back(member->url());
+  Following etcd(options, {});  // at the leader
+  etcd.write(profile("before"));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilSynced());
+  etcd.reader.forget();
+  members.front()->kill();
+  etcd.write(profile("after"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile after", kThere));
+  members.front()->start();
+  etcd.write(profile("later"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile later", kThere));
+  EXPECT_EQ(etcd.reader.updates(), 2U);
+  EXPECT_EQ(etcd.reader.state().resyncs, 1U);
 }
 
 /// Half a minute: the longest of these.
@@ -88,9 +192,11 @@ TEST(EtcdFaults, AServerWithoutSpaceIsReadOnAndFollowedWhenItHasSome) {
   EXPECT_EQ(etcd.reader.updates(), 0U);
   EXPECT_TRUE(etcd.reader.state().connected) << "it can be read";
 
-  post(server->url(), "/v3/kv/compaction", R"({"revision":")" + std::to_string(last) + R"("})");
+  compact(server->url(), last);
   post(server->url(), "/v3/maintenance/defragment", "{}");
-  post(server->url(), "/v3/maintenance/alarm", R"({"action":"DEACTIVATE","alarm":"NOSPACE"})");
+  post(server->url(), "/v3/maintenance/alarm",
+       R"({"action":"DEACTIVATE","alarm":"NOSPACE","memberID":")" +
+           memberOf(server->url(), "member") + R"("})");
   etcd.write(profile("after"));
   EXPECT_TRUE(etcd.reader.untilHas("Profile after", kThere));
   EXPECT_TRUE(etcd.reader.has("Profile before"));

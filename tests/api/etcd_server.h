@@ -29,9 +29,9 @@ class EtcdServer {
   /// One for the calling thread's network namespace, on this address of it; not started.
   static std::unique_ptr<EtcdServer> at(const std::string& address);
 
-  /// Starts it (again) and waits until it answers; with `Wait::No` only starts it.
   /// Bytes of the database at which it takes no more writes; before `start`.
   void setQuota(std::size_t bytes) { quota_ = std::to_string(bytes); }
+  /// Starts it (again) and waits until it answers; with `Wait::No` only starts it.
   enum class Wait { Yes, No };
   void start(Wait wait = Wait::Yes);
   void kill();

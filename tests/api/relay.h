@@ -27,6 +27,8 @@ class Relay {
   Relay& operator=(const Relay&) = delete;
 
   void goDeaf() { ++generation_; }
+  /// Both sides of the open connections are told that they are over. New ones work.
+  void cut() { ++cuts_; }
   [[nodiscard]] std::string url() const { return server_.url(); }
   [[nodiscard]] int port() const { return server_.port(); }
   /// Bytes that the server has said through this relay.
@@ -35,6 +37,7 @@ class Relay {
  private:
   void carry(int client, int port) {
     const int mine = generation_;
+    const int cutsBefore = cuts_;
     // Sockets belong to the namespace in which they are made; each connection is a thread.
     if (serverNamespace_ >= 0 && ::setns(serverNamespace_, CLONE_NEWNET) != 0) return;
     const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -45,7 +48,7 @@ class Relay {
     const bool connected =
         ::connect(server, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     pollfd ends[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
-    while (connected && !stopping_) {
+    while (connected && !stopping_ && cuts_ == cutsBefore) {
       if (::poll(ends, 2, 20) < 0) break;
       if (generation_ != mine) {
         if ((ends[0].revents & POLLHUP) != 0) break;
@@ -71,6 +74,7 @@ class Relay {
   }
 
   std::atomic<int> generation_{0};
+  std::atomic<int> cuts_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> fromServer_{0};
   int serverNamespace_;

@@ -53,7 +53,8 @@ const Example kExamples[] = {
     {"StagedNetworkPolicy", "shop", "sn", "{selector: all()}", "stagednetworkpolicy"},
     {"Tier", "", "t", "{order: 100}", "tier tiers"},
     {"WorkloadEndpoint", "shop", "n1-cni-c1-eth0",
-     "{orchestrator: cni, node: n1, containerID: c1, endpoint: eth0, interfaceName: cali1, "
+     "{orchestrator: cni, node: n1, containerID: c1, workload: c1, endpoint: eth0, interfaceName: "
+     "cali1, "
      "ipNetworks: [10.9.0.7/32], profiles: [pr]}",
      "workloadendpoint wep weps"},
 };
@@ -80,7 +81,8 @@ class DatastoreVerbs : public ::testing::Test {
     std::vector<api::EtcdWrite> writes;
     ASSERT_TRUE(client_->list(
         "/calico/", [&](api::EtcdKeyValue& kv) { writes.push_back({.key = kv.key}); }, {}));
-    if (!writes.empty()) ASSERT_TRUE(client_->write({}, writes));
+    if (writes.empty()) return;
+    ASSERT_TRUE(client_->write({}, writes));
   }
   static ProgramResult ctl(const std::vector<std::string>& words, const std::string& input = {}) {
     return runProgram(MARGAYCTL, words,
@@ -113,25 +115,34 @@ class DatastoreVerbs : public ::testing::Test {
 std::unique_ptr<EtcdServer> DatastoreVerbs::etcd_;
 
 TEST_F(DatastoreVerbs, EveryKindIsCreatedShownReplacedAndDeleted) {
+  std::string all;
+  for (const auto& example : kExamples) all += manifest(example);
+  const auto count = std::to_string(std::size(kExamples)) + " resource(s)\n";
+  EXPECT_EQ(done({"create", "-f", "-"}, all), "Successfully created " + count);
+  const auto again = ctl({"create", "-f", "-"}, all);
+  EXPECT_EQ(again.code, 1);
+  EXPECT_EQ(static_cast<std::size_t>(std::count(again.err.begin(), again.err.end(), '\n')),
+            std::size(kExamples));
+  std::string shown;
   for (const auto& example : kExamples) {
     SCOPED_TRACE(example.kind);
-    const std::string success = std::string("1 '") + example.kind + "' resource(s)\n";
-    EXPECT_EQ(done({"create", "-f", "-"}, manifest(example)), "Successfully created " + success);
-    EXPECT_THAT(refused(1, {"create", "-f", "-"}, manifest(example)), HasSubstr("already exists"));
-    std::istringstream words(example.words);
-    for (std::string word; words >> word;)
-      EXPECT_THAT(done(named(example, {"get", word})), HasSubstr(example.name));
-    const auto got = done(named(example, {"get", example.kind, example.name, "-o", "yaml"}));
+    const std::string words = example.words;
+    const auto word = words.substr(words.rfind(' ') + 1);
+    const auto got = done(named(example, {"get", word, example.name, "-o", "yaml"}));
     EXPECT_THAT(got, AllOf(HasSubstr("resourceVersion"), HasSubstr(example.name)));
-    EXPECT_EQ(done({"replace", "-f", "-"}, got), "Successfully replaced " + success);
-    EXPECT_EQ(done({"apply", "-f", "-"}, manifest(example)), "Successfully applied " + success);
-    EXPECT_EQ(done(named(example, {"delete", example.kind, example.name})),
-              "Successfully deleted " + success);
-    EXPECT_THAT(refused(1, named(example, {"delete", example.kind, example.name})),
-                HasSubstr("does not exist"));
-    EXPECT_EQ(done({"create", "-f", "-"}, manifest(example)), "Successfully created " + success);
-    EXPECT_EQ(done({"delete", "-f", "-"}, manifest(example)), "Successfully deleted " + success);
+    shown += got + "---\n";
   }
+  EXPECT_EQ(done({"replace", "-f", "-"}, shown), "Successfully replaced " + count);
+  EXPECT_EQ(done({"apply", "-f", "-"}, all), "Successfully applied " + count);
+  for (const auto& example : kExamples) {
+    const std::string words = example.words;
+    const auto word = words.substr(0, words.find(' '));
+    EXPECT_EQ(done(named(example, {"delete", word, example.name})),
+              std::string("Successfully deleted 1 '") + example.kind + "' resource(s)\n");
+  }
+  EXPECT_THAT(refused(1, {"delete", "ippool", "p"}), HasSubstr("does not exist"));
+  EXPECT_EQ(done({"create", "-f", "-"}, all), "Successfully created " + count);
+  EXPECT_EQ(done({"delete", "-f", "-"}, all), "Successfully deleted " + count);
 }
 
 TEST_F(DatastoreVerbs, GetHasTheFormsOfCalicoctl) {
@@ -142,6 +153,8 @@ TEST_F(DatastoreVerbs, GetHasTheFormsOfCalicoctl) {
   EXPECT_EQ(done({"get", "nodes", "-o", "name"}), "Node/n1\n");
   EXPECT_THAT(done({"get", "nodes", "-o", "wide"}),
               AllOf(HasSubstr("NAME   ASN     IPV4           IPV6"), HasSubstr("65546")));
+  EXPECT_EQ(done({"get", "wep", "-n", "shop"}),
+            "WORKLOAD   NODE   NETWORKS      INTERFACE\nc1         n1     10.9.0.7/32   cali1\n");
   EXPECT_THAT(done({"get", "np", "-a"}), AllOf(HasSubstr("NAMESPACE"), HasSubstr("shop")));
   EXPECT_THAT(done({"get", "np"}), Not(HasSubstr("shop"))) << "the namespace is default";
   const auto list = Json::parse(done({"get", "ippools", "-o", "json"}));

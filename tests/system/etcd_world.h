@@ -22,6 +22,8 @@ class EtcdWorld {
   [[nodiscard]] bool ready() const { return etcd_ != nullptr; }
   [[nodiscard]] Cluster& cluster() { return cluster_; }
   [[nodiscard]] api::test::EtcdServer& etcd() { return *etcd_; }
+  /// (Again.) Waits until it answers.
+  void startEtcd();
   /// Starts the agent of `host` on etcd; `extra` as in Host::start.
   void start(Host& host, Environment extra = {});
   /// What tells a program which datastore to use.
