@@ -86,6 +86,8 @@ class ItemReader::Builder final : public JsonEvents {
       open_.push_back({at, field_});
     } else if (places_.empty()) {
       places_.push_back(Place::Document);
+      type_.clear();
+      hasEvent_ = false;
     } else if (!isArray && startsItem()) {
       item_ = json::object();
       open_.push_back({&item_, &fields_});
@@ -98,16 +100,22 @@ class ItemReader::Builder final : public JsonEvents {
   void end() override {
     if (open_.empty()) {
       places_.pop_back();
-      if (places_.empty()) ++documents_;
+      if (places_.empty()) endDocument();
       return;
     }
     open_.pop_back();
     if (!open_.empty()) {
       field_ = open_.back().fields;
-      return;
+    } else if (places_.back() == Place::Items) {
+      onItem_({}, item_);
+    } else {
+      hasEvent_ = true;  // its type may come behind it
     }
-    // In a watch the type may come behind the object; it never does from a real server.
-    onItem_(places_.back() == Place::Items ? std::string_view() : std::string_view(type_), item_);
+  }
+
+  void endDocument() {
+    ++documents_;
+    if (hasEvent_) onItem_(type_, item_);
   }
 
   [[nodiscard]] bool startsItem() const {
@@ -135,7 +143,8 @@ class ItemReader::Builder final : public JsonEvents {
   json item_;
   std::string name_;                    // of the value that comes
   const FieldFilter* field_ = nullptr;  // of the value that comes
-  std::string type_;
+  std::string type_;                    // of the event that is being read
+  bool hasEvent_ = false;               // its object has been read
   ListPage page_;
   std::size_t documents_ = 0;
 };

@@ -22,7 +22,8 @@ struct ListPage {
 /// is that of one such object. One thread.
 class ItemReader {
  public:
-  /// `type` is that of a watch event ("ADDED", ...), empty in a list. The object may be moved away.
+  /// `type` is that of a watch event ("ADDED", ...), empty in a list and where an event has none.
+  /// The object may be moved away.
   using OnItem = std::function<void(std::string_view type, nlohmann::json& item)>;
   /// `fields` must outlive the reader.
   ItemReader(const FieldFilter& fields, OnItem onItem);

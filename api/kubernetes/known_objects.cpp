@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include "api/model/same_value.h"
@@ -107,6 +108,34 @@ bool KnownObjects::listedBefore(const ServerObject& object) {
   return true;
 }
 
+/// Whether the object is the one of this key that counts.
+bool KnownObjects::claim(const ObjectKey& key, const ServerObject& object) {
+  auto& names = claims_[key];
+  const auto [place, isNew] = names.emplace(object.ns, object.name);
+  if (isNew && names.size() > 1) ++notesVersion_;
+  return place == names.begin();
+}
+
+/// The object goes, or takes another key: the next of its key counts instead, or none.
+void KnownObjects::release(const Entry& entry, std::vector<Update>& updates) {
+  ObjectKey key = keyOf(entry);
+  if (entry.origin) {
+    const auto claimed = claims_.find(key);
+    auto& names = claimed->second;
+    const ServerName name(entry.origin->ns, entry.origin->name);
+    const bool counted = *names.begin() == name;
+    names.erase(name);
+    if (!names.empty()) {
+      ++notesVersion_;
+      const auto& [ns, next] = *names.begin();
+      if (counted) updates.push_back({std::move(key), find(ns, next)->value});
+      return;
+    }
+    claims_.erase(claimed);
+  }
+  updates.push_back({std::move(key), std::nullopt});
+}
+
 void KnownObjects::put(const ServerObject& object, Decoded decoded, std::vector<Update>& updates) {
   if (!decoded.value) {
     drop(object.ns, object.name, updates);
@@ -115,15 +144,17 @@ void KnownObjects::put(const ServerObject& object, Decoded decoded, std::vector<
   note(object, decoded);
   Entry* known = find(object.ns, object.name);
   const bool renamed = known != nullptr && keyOf(*known) != decoded.key;
-  if (renamed) updates.push_back({keyOf(*known), std::nullopt});
-  const bool same = !renamed && known != nullptr && sameValue(known->value, *decoded.value);
-  if (!same) updates.push_back({decoded.key, decoded.value});
+  if (renamed) release(*known, updates);
   Entry entry{.value = std::move(*decoded.value),
               .origin = nullptr,
               .version = numberOf(object.version),
               .hash = hashOf(object.ns, object.name),
               .list = list_};
-  if (podIn(entry.value) == nullptr)
+  const bool isPod = podIn(entry.value) != nullptr;
+  const bool counts = isPod || claim(decoded.key, object);
+  const bool same = !renamed && known != nullptr && sameValue(known->value, entry.value);
+  if (counts && !same) updates.push_back({decoded.key, entry.value});
+  if (!isPod)
     entry.origin = std::make_unique<Origin>(
         Origin{std::string(object.ns), std::string(object.name), std::move(decoded.key)});
   if (known == nullptr) return insert(std::move(entry));
@@ -140,14 +171,14 @@ void KnownObjects::remove(std::string_view ns, std::string_view name,
 void KnownObjects::drop(std::string_view ns, std::string_view name, std::vector<Update>& updates) {
   const std::size_t slot = slotOf(hashOf(ns, name), ns, name);
   if (slot == kNone) return;
-  updates.push_back({keyOf(entries_[slots_[slot]]), std::nullopt});
+  release(entries_[slots_[slot]], updates);
   erase(slot);
 }
 
 void KnownObjects::endList(std::vector<Update>& updates) {
   for (std::size_t i = entries_.size(); i-- > 0;) {
     if (entries_[i].list == list_) continue;
-    updates.push_back({keyOf(entries_[i]), std::nullopt});
+    release(entries_[i], updates);
     std::size_t at = entries_[i].hash & mask();
     while (slots_[at] != i) at = (at + 1) & mask();
     erase(at);
@@ -182,6 +213,17 @@ std::vector<InvalidObject> KnownObjects::invalid() const {
   std::vector<InvalidObject> out;
   for (const auto& [key, notes] : notes_)
     out.insert(out.end(), notes.invalid.begin(), notes.invalid.end());
+  for (const auto& [key, names] : claims_) {
+    for (auto loser = std::next(names.begin()); loser != names.end(); ++loser)
+      out.push_back({.kind = key.kind,
+                     .kindName = std::string(kindText(key.kind)),
+                     .ns = loser->first,
+                     .name = loser->second,
+                     .file = {},
+                     .field = "metadata.name",
+                     .reason = "means '" + key.name + "', and so does " + names.begin()->second +
+                               ", which counts: remove one of them"});
+  }
   return out;
 }
 

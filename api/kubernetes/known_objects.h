@@ -4,8 +4,10 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api/codec/decoded.h"
@@ -21,8 +23,10 @@ struct ServerObject {
 };
 
 /// Which objects of one kind the server has, and what each change of them means for the store. A
-/// change that changes no value says nothing. An object costs 60 bytes besides its value, and one
-/// that is no pod also its name. One thread.
+/// change that changes no value says nothing. Of several objects that have one key, as Calico's
+/// policies "a" and "default.a" have, the one with the longest name on the server counts, which is
+/// how Calico writes it, and the others are invalid, in whichever order they came. An object costs
+/// 60 bytes besides its value, and one that is no pod also its names. One thread.
 class KnownObjects {
  public:
   /// A list begins: objects that it does not have when it ends are gone.
@@ -53,6 +57,13 @@ class KnownObjects {
     std::uint32_t hash = 0;
     std::uint32_t list = 0;  // the last that had it
   };
+  using ServerName = std::pair<std::string, std::string>;  // namespace and name
+  struct LongestFirst {
+    bool operator()(const ServerName& a, const ServerName& b) const {
+      return a.second.size() != b.second.size() ? a.second.size() > b.second.size() : a < b;
+    }
+  };
+  using Claims = std::set<ServerName, LongestFirst>;
   struct Notes {
     std::uint32_t list = 0;
     std::vector<InvalidObject> invalid;
@@ -70,11 +81,14 @@ class KnownObjects {
   void insert(Entry entry);
   void place(std::uint32_t index);
   void erase(std::size_t slot);
+  [[nodiscard]] bool claim(const ObjectKey& key, const ServerObject& object);
+  void release(const Entry& entry, std::vector<Update>& updates);
   void drop(std::string_view ns, std::string_view name, std::vector<Update>& updates);
   void note(const ServerObject& object, const Decoded& decoded);
 
   std::deque<Entry> entries_;
   std::vector<std::uint32_t> slots_;    // into entries_; open addressing, linear, a power of two
+  std::map<ObjectKey, Claims> claims_;  // of objects that are no pods
   std::map<std::string, Notes> notes_;  // by "namespace/name"
   std::uint64_t notesVersion_ = 0;
   std::uint32_t list_ = 0;

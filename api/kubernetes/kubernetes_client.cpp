@@ -20,6 +20,7 @@ constexpr int kPage = 500;
 constexpr milliseconds kHead{15'000};
 constexpr milliseconds kBodyIdle{15'000};
 constexpr seconds kLongestWait{60};
+constexpr auto kNoWatch = " is answered by what is no watch";
 constexpr std::size_t kMaxErrorBody = 64U << 10U;
 constexpr std::size_t kMaxDiscovery = 4U << 20U;
 
@@ -83,33 +84,50 @@ KubernetesWatch::KubernetesWatch(KubernetesAnswer answer, std::string title,
 
 KubernetesWatch::~KubernetesWatch() = default;
 
+void KubernetesWatch::refuse(Why why, const std::string& what) {
+  error_ = std::make_unique<KubernetesError>(KubernetesError{why, title_ + what});
+}
+
 void KubernetesWatch::take(std::string_view type, json& item) {
+  if (error_) return;
   if (type == "ERROR") {
     const int code =
         item.contains("code") && item["code"].is_number_integer() ? item["code"].get<int>() : 500;
-    error_ = std::make_unique<KubernetesError>(
-        KubernetesError{whyOf(code), title_ + " ends with status " + std::to_string(code) + ": " +
-                                         std::string(textAt(item, "message"))});
-    return;
+    return refuse(whyOf(code), " ends with status " + std::to_string(code) + ": " +
+                                   std::string(textAt(item, "message")));
   }
+  if (type.empty()) return refuse(Why::Away, kNoWatch);
+  const bool isPut = type == "ADDED" || type == "MODIFIED";
+  // What is passed over here would be missing until the next list, so that comes now.
+  if (!isPut && type != "DELETED" && type != "BOOKMARK")
+    return refuse(Why::Expired, " has an event of the unknown type " + std::string(type));
+  ++events_;
   const auto version = std::string(metadataText(item, "resourceVersion"));
-  if (type == "ADDED" || type == "MODIFIED") onChange_(Change::Put, item);
+  if (isPut) onChange_(Change::Put, item);
   if (type == "DELETED") onChange_(Change::Removed, item);
   if (!version.empty()) version_ = version;
 }
 
+KubernetesResult<KubernetesWatch::Heard> KubernetesWatch::ended() const {
+  if (reader_.isInside())
+    return tl::unexpected(KubernetesError{Why::Away, title_ + " ends in the middle of an event"});
+  if (events_ == 0 && reader_.whole())
+    return tl::unexpected(KubernetesError{Why::Away, title_ + kNoWatch});
+  return Heard::End;
+}
+
 KubernetesResult<KubernetesWatch::Heard> KubernetesWatch::next(milliseconds timeout,
                                                                const std::stop_token& stop) {
-  std::string piece;
-  const auto read = answer_.body->read(piece, timeout, stop);
-  if (!read) return tl::unexpected(errorOf(withContext(read.error(), title_)));
-  if (*read == HttpBody::Read::Idle) return Heard::Nothing;
-  if (*read == HttpBody::Read::End && reader_.isInside())
-    return tl::unexpected(KubernetesError{Why::Away, title_ + " ends in the middle of an event"});
-  if (*read == HttpBody::Read::End) return Heard::End;
-  const auto fed = reader_.feed(piece);
-  if (error_) return tl::unexpected(*error_);
-  if (!fed) return tl::unexpected(errorOf(withContext(fed.error(), title_)));
+  const auto before = events_;
+  for (std::string piece; events_ == before;) {
+    const auto read = answer_.body->read(piece, timeout, stop);
+    if (!read) return tl::unexpected(errorOf(withContext(read.error(), title_)));
+    if (*read == HttpBody::Read::Idle) return Heard::Nothing;
+    if (*read == HttpBody::Read::End) return ended();
+    const auto fed = reader_.feed(piece);
+    if (error_) return tl::unexpected(*error_);
+    if (!fed) return tl::unexpected(errorOf(withContext(fed.error(), title_)));
+  }
   return Heard::Something;
 }
 

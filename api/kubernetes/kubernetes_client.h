@@ -57,20 +57,24 @@ class KubernetesWatch {
   KubernetesWatch(const KubernetesWatch&) = delete;
   KubernetesWatch& operator=(const KubernetesWatch&) = delete;
 
-  /// Waits for news, which go to `onChange` in their order. End: the server has ended it as agreed;
-  /// open another one from `version()`.
+  /// Waits for news, which go to `onChange` in their order; Something: a whole event at least. End:
+  /// the server has ended it as agreed; open another one from `version()`. `Why::Away` also where
+  /// the answer is none of a watch.
   KubernetesResult<Heard> next(std::chrono::milliseconds timeout, const std::stop_token& stop);
   /// Everything up to here has been given; bookmarks count.
   [[nodiscard]] const std::string& version() const { return version_; }
 
  private:
   void take(std::string_view type, nlohmann::json& item);
+  void refuse(KubernetesError::Why why, const std::string& what);
+  KubernetesResult<Heard> ended() const;
 
   const KubernetesAnswer answer_;
   const std::string title_;
   const OnChange onChange_;
   std::string version_;
   std::unique_ptr<KubernetesError> error_;
+  std::uint64_t events_ = 0;
   ItemReader reader_;
 };
 

@@ -195,10 +195,24 @@ Reflector::Done Reflector::openWatch(const std::stop_token& stop) {
   if (!opened) return tl::unexpected(opened.error());
   watch_ = std::move(*opened);
   opened_ = Clock::now();
-  plan_.watching();
+  works_ = false;
+  return {};
+}
+
+void Reflector::works() {
+  works_ = true;
+  plan_.heard();
   state_.connected = true;
   state_.error.clear();
-  post();
+}
+
+Reflector::Done Reflector::ended() {
+  watch_.reset();
+  plan_.watchEnded(std::chrono::duration_cast<milliseconds>(Clock::now() - opened_));
+  if (plan_.isAway())
+    tellAway({.why = Why::Away,
+              .what = place_.client.url() + ": the watch on " + resourceTitle(place_.resource) +
+                      " ends as soon as it is open"});
   return {};
 }
 
@@ -206,28 +220,31 @@ Reflector::Done Reflector::follow(const std::stop_token& stop) {
   if (!watch_) {
     if (auto opened = openWatch(stop); !opened) return opened;
   }
-  const auto heard = watch_->next(options_.longestSilence, stop);
+  // That a server opens a watch does not tell that anything comes through it.
+  const auto heard =
+      watch_->next(works_ ? options_.longestSilence : options_.plan.shortWatch, stop);
   version_ = watch_->version();
-  post();
-  const auto lived = std::chrono::duration_cast<milliseconds>(Clock::now() - opened_);
   if (!heard) {
-    if (lived >= options_.plan.shortWatch && heard.error().why == Why::Away) plan_.heard();
+    post();
     return tl::unexpected(heard.error());
   }
-  if (*heard == KubernetesWatch::Heard::Something) {
-    plan_.heard();
+  if (*heard == KubernetesWatch::Heard::End) return ended();
+  if (*heard == KubernetesWatch::Heard::Nothing && works_) {
+    watch_.reset();  // it is deaf; another one goes on where it was
     return {};
   }
-  // Its end was agreed on, or it is deaf; either way another one goes on where it was.
-  watch_.reset();
-  plan_.watchEnded(lived);
+  works();
+  post();
   return {};
 }
 
 void Reflector::failed(const KubernetesError& error) {
   watch_.reset();
   plan_.failed(error);
-  if (error.why == Why::Interrupted || !plan_.isAway()) return;
+  if (error.why != Why::Interrupted && plan_.isAway()) tellAway(error);
+}
+
+void Reflector::tellAway(const KubernetesError& error) {
   state_.connected = false;
   state_.error = error.what;
   state_.mustAct = error.why == Why::Refused;

@@ -62,12 +62,15 @@ class Reflector {
   Done listPages(const std::stop_token& stop);
   Done openWatch(const std::stop_token& stop);
   Done follow(const std::stop_token& stop);
+  Done ended();
+  void works();
   void takeListed(nlohmann::json& item);
   void takeChange(KubernetesWatch::Change change, nlohmann::json& item);
   void put(const ServerObject& object, nlohmann::json& item);
   void finishedList();
   void isAbsent();
   void failed(const KubernetesError& error);
+  void tellAway(const KubernetesError& error);
   void post();
   void pause(std::chrono::milliseconds time, const std::stop_token& stop);
 
@@ -97,6 +100,7 @@ class Reflector {
   std::string version_;
   std::unique_ptr<KubernetesWatch> watch_;
   Clock::time_point opened_{};
+  bool works_ = false;  // watch_ has shown that it does
 };
 
 }  // namespace margay::api

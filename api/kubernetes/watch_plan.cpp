@@ -6,6 +6,13 @@ namespace margay::api {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+/// So many in a row may be those of a server that is about to end; more are of no use to anybody.
+constexpr std::uint32_t kShortWatches = 3;
+
+}  // namespace
+
 milliseconds WatchPlan::between(milliseconds low, milliseconds high) {
   std::uniform_int_distribution<milliseconds::rep> chance(low.count(), high.count());
   return milliseconds(chance(chance_));
@@ -29,12 +36,15 @@ void WatchPlan::listed() {
   // Failures are forgotten when a watch works too: a server may list and refuse to watch.
 }
 
+void WatchPlan::heard() {
+  failures_ = 0;
+  away_ = false;
+}
+
 void WatchPlan::watchEnded(milliseconds lived) {
-  if (lived >= options_.shortWatch) {
-    failures_ = 0;
-    return;
-  }
+  if (lived >= options_.shortWatch) return heard();
   ++failures_;
+  away_ = away_ || failures_ > kShortWatches;
   wait_ = backoff();
 }
 

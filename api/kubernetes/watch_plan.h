@@ -15,7 +15,7 @@ struct WatchPlanOptions {
   std::chrono::milliseconds lastRetry{15'000};
   /// A kind that the server does not have is asked for again after this or up to a third less.
   std::chrono::milliseconds absentRetry{30'000};
-  /// A watch that ends sooner has done nothing for us.
+  /// A watch works when it has given an event, or has been open for this long.
   std::chrono::milliseconds shortWatch{1'000};
 };
 
@@ -37,10 +37,8 @@ class WatchPlan {
   /// Somebody wants a new list, at once.
   void listAgain();
   void listed();
-  /// A watch has been opened.
-  void watching() { away_ = false; }
-  /// The watch gave something, or was silent for long enough to be good.
-  void heard() { failures_ = 0; }
+  /// The watch works.
+  void heard();
   /// The watch has come to its end as agreed, `lived` after it was opened.
   void watchEnded(std::chrono::milliseconds lived);
   void failed(const KubernetesError& error);

@@ -79,6 +79,21 @@ TEST(ItemReader, GivesTheEventsOfAWatch) {
   EXPECT_EQ(read.items[1].object["message"], "old");
 }
 
+TEST(ItemReader, TakesTheFieldsOfAnEventInAnyOrder) {
+  const std::string text =
+      "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}\n"
+      "{\"object\":{\"metadata\":{\"name\":\"b\"}},\"type\":\"ADDED\"}\n"
+      "{\"object\":{\"metadata\":{\"name\":\"c\"}}}\n";
+  for (const std::size_t size : {std::size_t{1}, std::size_t{7}, text.size()}) {
+    const Reading read(text, kEverything, size);
+    ASSERT_EQ(read.items.size(), 3U);
+    EXPECT_EQ(read.items[0].type, "DELETED");
+    EXPECT_EQ(read.items[1].type, "ADDED");
+    EXPECT_EQ(read.items[1].object["metadata"]["name"], "b");
+    EXPECT_EQ(read.items[2].type, "") << "not that of the event before";
+  }
+}
+
 TEST(ItemReader, LeavesOutWhatTheFilterDoesNotName) {
   const std::string item =
       R"({"items":[{"metadata":{"name":"a","managedFields":[{"f":{"g":"}]\"\\"}}],"labels":{"x":"y"}},)"
@@ -182,6 +197,21 @@ class Objects {
     if (!known.listedBefore(object))
       known.put(object, decoder.decode(resourceNamed("Pod", "v1"), item), updates_);
   }
+  /// A policy of Calico, as its custom resource has it.
+  void policy(const std::string& name, double order) {
+    auto item = calico("GlobalNetworkPolicy", name);
+    item["spec"]["order"] = order;
+    const auto& resource = resourceNamed("GlobalNetworkPolicy", "crd.projectcalico.org/v1");
+    known.put({"", name, "1"}, decoder.decode(resource, item), updates_);
+  }
+  void removePolicy(const std::string& name) { known.remove("", name, updates_); }
+  /// The order of the policy of the last update; none if that was a removal.
+  std::optional<double> order() {
+    const auto last = updates_.empty() ? Update{} : updates_.back();
+    updates_.clear();
+    if (!last.value) return std::nullopt;
+    return std::get<std::shared_ptr<const Policy>>(*last.value)->order;
+  }
   void remove(const std::string& name) { known.remove("d", name, updates_); }
   void endList() { known.endList(updates_); }
   std::vector<std::string> said() {
@@ -246,6 +276,44 @@ TEST(KnownObjects, DropsThePodThatHasLostItsAddressAndNamesTheOneThatIsWrong) {
   EXPECT_THAT(objects.said(), IsEmpty());
 }
 
+TEST(KnownObjects, CountsTheSameOneOfTwoPoliciesOfOneNameInWhicheverOrderTheyCome) {
+  for (const bool longFirst : {true, false}) {
+    Objects objects;
+    objects.policy(longFirst ? "default.a" : "a", longFirst ? 1 : 2);
+    objects.said();
+    objects.policy(longFirst ? "a" : "default.a", longFirst ? 2 : 1);
+    EXPECT_EQ(objects.said().size(), longFirst ? 0U : 1U);
+    const auto invalid = objects.known.invalid();
+    ASSERT_EQ(invalid.size(), 1U);
+    EXPECT_EQ(invalid[0].name, "a");
+    EXPECT_EQ(invalid[0].reason,
+              "means 'a', and so does default.a, which counts: remove one of them");
+    objects.policy("a", 3);
+    EXPECT_THAT(objects.said(), IsEmpty()) << "it does not count";
+    const auto version = objects.known.notesVersion();
+    objects.removePolicy("default.a");
+    EXPECT_EQ(objects.order(), 3);
+    EXPECT_NE(objects.known.notesVersion(), version);
+    EXPECT_THAT(objects.known.invalid(), IsEmpty());
+    objects.removePolicy("a");
+    EXPECT_EQ(objects.said(), std::vector<std::string>{"-a"});
+  }
+}
+
+TEST(KnownObjects, LosesBothOfTwoPoliciesOfOneNameWithTheListThatHasNeither) {
+  Objects objects;
+  objects.known.beginList();
+  for (const char* name : {"default.a", "a", "default.b"}) objects.policy(name, 1);
+  objects.endList();
+  objects.said();
+  objects.known.beginList();
+  objects.policy("default.b", 1);
+  objects.endList();
+  EXPECT_EQ(objects.order(), std::nullopt);
+  EXPECT_THAT(objects.known.invalid(), IsEmpty());
+  EXPECT_EQ(objects.known.size(), 1U);
+}
+
 RC_GTEST_PROP(KnownObjects, HasWhatTheLastListHad, ()) {
   Objects objects;
   std::set<std::string> inStore;
@@ -276,7 +344,7 @@ using What = WatchPlan::What;
 WatchPlan watching(std::uint32_t seed = 1) {
   WatchPlan plan({}, seed);
   plan.listed();
-  plan.watching();
+  plan.heard();
   return plan;
 }
 
@@ -321,7 +389,6 @@ TEST(WatchPlan, BacksOffFurtherEachTimeUpToABound) {
     plan.waited();
   }
   EXPECT_GE(longest, milliseconds(7'500));
-  plan.watching();
   plan.heard();
   plan.failed(of(Why::Away));
   EXPECT_LE(plan.next().wait, milliseconds(500));
@@ -352,13 +419,23 @@ TEST(WatchPlan, IsAwayAtTheSecondLossOrWhenSomebodyMustAct) {
   EXPECT_FALSE(plan.isAway());
   plan.failed(of(Why::Away));
   EXPECT_TRUE(plan.isAway());
-  plan.watching();
+  plan.heard();
   EXPECT_FALSE(plan.isAway());
   plan.failed(of(Why::Refused));
   EXPECT_TRUE(plan.isAway());
   WatchPlan fresh({}, 1);
   fresh.failed(of(Why::Away));
   EXPECT_TRUE(fresh.isAway());
+}
+
+TEST(WatchPlan, IsAwayWhenWatchesEndAtOnceAgainAndAgain) {
+  auto plan = watching();
+  for (int i = 0; i < 3; ++i) plan.watchEnded(milliseconds(1));
+  EXPECT_FALSE(plan.isAway());
+  plan.watchEnded(milliseconds(1));
+  EXPECT_TRUE(plan.isAway());
+  plan.watchEnded(std::chrono::minutes(7));
+  EXPECT_FALSE(plan.isAway());
 }
 
 TEST(WatchPlan, AsksAgainForAKindThatIsNotThere) {

@@ -231,6 +231,59 @@ INSTANTIATE_TEST_SUITE_P(
         Failure{"Nothing", "", "127.0.0.1"}),
     [](const auto& failure) { return std::string(failure.param.name); });
 
+std::string wholeBody(const std::string& body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+/// Answers of which each is a proper one for HTTP, and none is a watch.
+class KubernetesSourceNoWatch : public ::testing::TestWithParam<Failure> {};
+
+TEST_P(KubernetesSourceNoWatch, IsNamedOnceAndMends) {
+  ScriptedApi api;
+  api.put(kPods, pod("a"));
+  api.answer("/pods?watch", GetParam().answer);
+  Following kubernetes(api.url());
+  auto& reader = kubernetes.reader;
+  ASSERT_TRUE(kubernetes.untilError(GetParam().error)) << reader.state().error;
+  EXPECT_TRUE(reader.until([&] { return reader.state().synced; })) << "it can be listed";
+  const int asked = api.asked("/pods?watch");
+  EXPECT_TRUE(testing::eventually([&] { return api.asked("/pods?watch") > asked + 3; }));
+  EXPECT_FALSE(reader.until([&] { return reader.state().connected; }, milliseconds(0)))
+      << "it is away until a watch works, however often one opens";
+  EXPECT_EQ(api.asked("/pods?limit"), 1);
+  api.put(kPods, pod("b"));
+  api.answerAsUsual();
+  EXPECT_TRUE(reader.untilHas(keyOf("b")));
+  EXPECT_TRUE(reader.untilConnected(true));
+  EXPECT_TRUE(reader.has(keyOf("a")));
+  EXPECT_EQ(reader.state().error, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Of, KubernetesSourceNoWatch,
+    ::testing::Values(
+        Failure{"HalfAList",
+                wholeBody(R"({"metadata":{"resourceVersion":"500"},"items":[{"metadata":)"),
+                "the watch on pods ends in the middle of an event"},
+        Failure{"AList",
+                wholeBody(R"({"metadata":{"resourceVersion":"500"},"items":[{"metadata":)"
+                          R"({"name":"z","namespace":"default","resourceVersion":"400"}}]})"),
+                "the watch on pods is answered by what is no watch"},
+        Failure{"AStatus", wholeBody(R"({"kind":"Status","status":"Failure","code":500})"),
+                "the watch on pods is answered by what is no watch"},
+        Failure{"NothingAtAll", wholeBody(""), "the watch on pods ends as soon as it is open"}),
+    [](const auto& failure) { return std::string(failure.param.name); });
+
+TEST(KubernetesSource, ListsAgainAfterAnEventOfAnUnknownType) {
+  ScriptedApi api;
+  Following kubernetes(api.url());
+  auto& reader = kubernetes.reader;
+  ASSERT_TRUE(reader.untilSynced());
+  api.putUnheard(kPods, pod("a"));
+  api.event(kPods, "RENAMED", pod("a"));
+  EXPECT_TRUE(reader.untilHas(keyOf("a")));
+}
+
 TEST(KubernetesSource, WaitsAsLongAsABusyServerAsks) {
   ScriptedApi api;
   api.answer("/pods?limit", ScriptedApi::refusal(429, "slow down", "Retry-After: 1\r\n"), 1);
