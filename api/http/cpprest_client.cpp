@@ -1,11 +1,15 @@
 #include <utility>  // before Boost 1.74's awaitable.hpp, which lacks it
 
+#include <arpa/inet.h>
 #include <cpprest/astreambuf.h>
 #include <cpprest/http_client.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pplx/threadpool.h>
 
 #include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <cctype>
 #include <cerrno>
 #include <condition_variable>
@@ -28,6 +32,11 @@ constexpr std::size_t kThreads = 2;
 constexpr int kResends = 4;  // more than connections are kept when calls are made one by one
 // The library's own timer counts while a reader takes its time, so the time-outs are ours.
 constexpr std::chrono::hours kLibraryTimeout{24 * 365};
+// A peer that is gone without a word is noticed after the first and some of the second of these,
+// also where nothing is under way, as in a watch.
+constexpr std::chrono::seconds kProbeAfter{10};
+constexpr std::chrono::seconds kProbeEvery{5};
+constexpr int kProbes = 3;
 
 /// The write side of an Exchange as the library wants it. A write is over when there is room for
 /// the next one, so the library does not read from the connection until then.
@@ -171,6 +180,41 @@ class Calls {
 /// A call that was given up ends within a round of the library's threads.
 constexpr milliseconds kEndPatience{2000};
 
+using Socket = boost::asio::ip::tcp::socket;
+
+/// The library tells of the socket before it connects a new one, and again when a call uses a kept
+/// one. One that is to be connected to an address is opened here, so that it has the options from
+/// the start; one to a name has them from its second call on.
+void probe(Socket& socket, const std::string& host) {
+  in6_addr address{};
+  boost::system::error_code ignored;  // such a peer is then noticed by what is not heard of it
+  if (!socket.is_open() && ::inet_pton(AF_INET, host.c_str(), &address) == 1)
+    socket.open(boost::asio::ip::tcp::v4(), ignored);
+  if (!socket.is_open() && ::inet_pton(AF_INET6, host.c_str(), &address) == 1)
+    socket.open(boost::asio::ip::tcp::v6(), ignored);
+  if (!socket.is_open()) return;
+  const auto set = [&](int level, int name, int value) {
+    ::setsockopt(socket.native_handle(), level, name, &value, sizeof value);
+  };
+  const milliseconds patience = kProbeAfter + kProbes * kProbeEvery;
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(kProbeAfter.count()));
+  set(IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(kProbeEvery.count()));
+  set(IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(patience.count()));
+}
+
+/// What the library's handle of a connection is depends on the scheme.
+std::function<void(http::client::native_handle)> prober(const web::uri& url) {
+  std::string host = url.host();
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  if (url.scheme() == "https")
+    return [host](http::client::native_handle handle) {
+      probe(static_cast<boost::asio::ssl::stream<Socket&>*>(handle)->next_layer(), host);
+    };
+  return [host](http::client::native_handle handle) { probe(*static_cast<Socket*>(handle), host); };
+}
+
 class CpprestClient final : public HttpClient {
  public:
   /// What the library has begun must not outlive the client: the process may end then.
@@ -263,6 +307,7 @@ Result<std::unique_ptr<HttpClient>> makeHttpClient(HttpClientOptions options) {
     config.set_timeout(std::chrono::duration_cast<std::chrono::seconds>(kLibraryTimeout));
     config.set_max_redirects(0);
     config.set_validate_certificates(options.tls.verify);
+    config.set_nativehandle_options(prober(url));
     config.set_ssl_context_callback(
         [tls](boost::asio::ssl::context& context) { tls->prepare(context.native_handle()); });
     return std::make_unique<CpprestClient>(std::move(options), std::move(tls), config);

@@ -5,12 +5,16 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <numeric>
+#include <optional>
+#include <sstream>
 #include <thread>
 
 #include "api/server/http.h"
 #include "tests/api/raw_server.h"
+#include "tests/base/eventually.h"
 
 namespace margay::api {
 namespace {
@@ -145,6 +149,53 @@ TEST(HttpClient, EndsTheConnectionWhenTheBodyIsLetGo) {
   ASSERT_TRUE(body);
   body->reset();
   EXPECT_EQ(closed.get_future().wait_for(seconds(10)), std::future_status::ready);
+}
+
+/// When the kernel next asks whether the peer of our connection to `port` is still there; none
+/// while it has no mind to.
+std::optional<milliseconds> nextProbe(int port) {
+  char wanted[8];
+  std::snprintf(wanted, sizeof wanted, ":%04X", port);
+  std::ifstream table("/proc/thread-self/net/tcp");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream words(line);
+    std::string number, local, remote, state, queues, timer;
+    words >> number >> local >> remote >> state >> queues >> timer;
+    if (!remote.ends_with(wanted) || state != "01" || !timer.starts_with("02:")) continue;
+    return milliseconds(10 * std::stol(timer.substr(3), nullptr, 16));
+  }
+  return std::nullopt;
+}
+
+/// A server whose answers never end.
+void beginAnAnswer(RawServer& /*server*/, int socket) {
+  while (!RawServer::readRequest(socket).empty()) {
+    RawServer::say(socket, kChunked);
+    RawServer::sayChunk(socket, "a");
+  }
+}
+
+TEST(HttpClient, ProbesAPeerOfWhichNothingIsHeard) {
+  RawServer server(beginAnAnswer);
+  auto client = clientOf(server.url());
+  const auto body = client->open(get("/"), {});
+  ASSERT_TRUE(body) << body.error().what;
+  EXPECT_TRUE(testing::eventually([&] { return nextProbe(server.port()).has_value(); }));
+  EXPECT_LE(nextProbe(server.port()).value_or(seconds(99)), seconds(10));
+}
+
+TEST(HttpClient, ProbesAServerThatHasANameOnAConnectionThatIsKept) {
+  RawServer server([](RawServer& self, int socket) {
+    RawServer::readRequest(socket);
+    RawServer::say(socket, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    beginAnAnswer(self, socket);
+  });
+  auto client = clientOf("http://localhost:" + std::to_string(server.port()));
+  const auto first = fetch(*client, get("/"), {});
+  ASSERT_TRUE(first) << first.error().what;
+  const auto body = client->open(get("/"), {});
+  ASSERT_TRUE(body) << body.error().what;
+  EXPECT_TRUE(testing::eventually([&] { return nextProbe(server.port()).has_value(); }));
 }
 
 TEST(HttpClient, HoldsTheServerBackWhileNobodyReads) {
