@@ -14,6 +14,7 @@
 
 #include "bench/agent_process.h"
 #include "bench/kernel_table.h"
+#include "bench/percentiles.h"
 #include "dataplane/ipset_driver.h"
 #include "dataplane/iptables_driver.h"
 
@@ -30,19 +31,6 @@ using testing::NetworkNamespace;
 
 constexpr int kPolicies = 100;
 constexpr int kRulesEach = 106;
-
-struct Percentiles {
-  double p50 = 0;
-  double p99 = 0;
-};
-Percentiles percentiles(std::vector<double> all) {
-  std::sort(all.begin(), all.end());
-  const auto at = [&](double share) {
-    return all[std::min(all.size() - 1,
-                        static_cast<std::size_t>(share * static_cast<double>(all.size())))];
-  };
-  return all.empty() ? Percentiles{} : Percentiles{at(0.5), at(0.99)};
-}
 
 /// margay_update_latency_seconds, as the agent counts it.
 struct Latency {

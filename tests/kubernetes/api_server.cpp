@@ -80,7 +80,7 @@ void ApiServer::start(Wait wait) {
     child_ = ChildProcess(words, directory_ + "/serve.log");
   }
   if (wait == Wait::No) return;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(3);
   while (!ready() && std::chrono::steady_clock::now() < deadline) ::poll(nullptr, 0, 20);
   EXPECT_TRUE(ready()) << "kube-apiserver does not start; see " << directory_ << "/apiserver.log";
 }

@@ -38,7 +38,7 @@ class ApiServer {
   ApiServer& operator=(const ApiServer&) = delete;
 
   enum class Wait { Yes, No };
-  /// Starts it (again); `Wait::Yes` fails the test if it is not ready within a minute.
+  /// Starts it (again); `Wait::Yes` fails the test if it is not ready within three minutes.
   void start(Wait wait = Wait::Yes);
   /// SIGTERM, and waits for its end: open watches get their proper end.
   void stop();

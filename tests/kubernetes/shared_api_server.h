@@ -1,0 +1,12 @@
+#pragma once
+
+#include "tests/kubernetes/api_server.h"
+
+namespace margay::testing {
+
+/// The server that the tests of a program share, started for the first that asks and ended after
+/// the last; null where none was built. It runs and answers, whatever the test before did to it.
+/// What earlier tests left on it is the caller's to remove.
+ApiServer* sharedApiServer();
+
+}  // namespace margay::testing
