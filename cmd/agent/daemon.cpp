@@ -286,11 +286,13 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
       loop_.poke();
     });
   }
+  if (left == 0 && !plan_.moving()) {
+    if (firstArrival_) metrics_.updateLatency(clock_.now() - *firstArrival_);
+    firstArrival_.reset();
+  }
   if (left == 0 && !plan_.more()) {
     if (serving_) keeper_.settled();
     waiters_.settled();
-    if (firstArrival_) metrics_.updateLatency(clock_.now() - *firstArrival_);
-    firstArrival_.reset();
   }
   if (readiness_.passEnded(left)) {
     releaseStartMemory();

@@ -28,6 +28,8 @@ class PassPlan {
   /// The time of `Next::at` has come: the next pass collects.
   void collectDue();
 
+  /// Something that was asked for waits for the next pass.
+  [[nodiscard]] bool moving() const { return moved_ == Moved::Yes; }
   /// Passes of its own follow without any event.
   [[nodiscard]] bool more() const { return moved_ == Moved::Yes || collecting_; }
 

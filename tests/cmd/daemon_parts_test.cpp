@@ -36,6 +36,7 @@ TEST_F(PassPlanTest, FlushesAtOnceAgainWhatMoved) {
   (void)plan.begin();
   plan.computed(PassPlan::Moved::Yes);
   EXPECT_TRUE(plan.ended(1, clock.now(), clock.now()).atOnce);
+  EXPECT_TRUE(plan.moving());
   EXPECT_TRUE(plan.more());
   EXPECT_EQ(plan.begin(), PassPlan::Work::Flush);
   plan.computed(PassPlan::Moved::No);
@@ -45,6 +46,7 @@ TEST_F(PassPlanTest, FlushesAtOnceAgainWhatMoved) {
 TEST_F(PassPlanTest, CollectsGroupsOnceInAPassOfItsOwn) {
   (void)plan.begin();
   EXPECT_TRUE(plan.ended(0, clock.now(), clock.now()).atOnce);
+  EXPECT_FALSE(plan.moving()) << "what was asked for is done";
   EXPECT_TRUE(plan.more());
   EXPECT_EQ(plan.begin(), PassPlan::Work::Collect);
   EXPECT_FALSE(plan.more());
