@@ -21,9 +21,9 @@ Result<void> checkName(const ChainName& chain) {
 
 class Editor {
  public:
-  Editor(xtables::Session& session, Family family, const TableEdit& edit,
+  Editor(xtables::TableImage& image, Family family, const TableEdit& edit,
          const xtables::SetIndexOf& setIndexOf)
-      : session_(session), family_(family), edit_(edit), setIndexOf_(setIndexOf) {}
+      : image_(image), family_(family), edit_(edit), setIndexOf_(setIndexOf) {}
 
   Result<void> run() {
     if (auto made = makeChains(); !made) return made;
@@ -39,9 +39,8 @@ class Editor {
   Result<void> putHooks();
   Result<void> removeChains();
   Result<EntryBytes> encode(const Rule& rule) const;
-  [[nodiscard]] std::string whoJumpsTo(const ChainName& chain) const;
 
-  xtables::Session& session_;
+  xtables::TableImage& image_;
   Family family_;
   const TableEdit& edit_;
   const xtables::SetIndexOf& setIndexOf_;
@@ -51,8 +50,7 @@ class Editor {
 Result<void> Editor::makeChains() {
   for (const auto& [chain, rules] : edit_.set) {
     if (auto named = checkName(chain); !named) return named;
-    if (session_.hasChain(chain)) continue;
-    if (auto made = session_.createChain(chain); !made) return made;
+    if (!image_.hasChain(chain)) image_.createChain(chain);
   }
   return {};
 }
@@ -67,11 +65,11 @@ Result<void> Editor::fillChains() {
 }
 
 Result<void> Editor::fillChain(const ChainName& chain, const std::vector<Rule>& rules) {
-  if (auto flushed = session_.flushChain(chain); !flushed) return flushed;
+  image_.flushChain(chain);
   for (const auto& rule : rules) {
     const auto entry = encode(rule);
     if (!entry) return Fail(entry.error());
-    if (auto put = session_.appendRule(chain, *entry); !put) return put;
+    image_.appendRule(chain, *entry);
   }
   return {};
 }
@@ -87,7 +85,7 @@ Result<void> Editor::putHooks() {
       if (!entry) return Fail(withContext(entry.error(), context));
       entries.push_back(std::move(*entry));
     }
-    if (auto put = replaceHooks(session_, key, entries); !put)
+    if (auto put = replaceHooks(image_, key, entries); !put)
       return Fail(withContext(put.error(), context));
   }
   return {};
@@ -100,17 +98,16 @@ Result<void> Editor::removeChains() {
     if (auto named = checkName(chain); !named) return named;
     if (edit_.set.count(chain) != 0)
       return fail(Errc::Bug, "chain " + chain + " is both made and removed");
-    if (session_.hasChain(chain)) present.push_back(chain);
+    if (image_.hasChain(chain)) present.push_back(chain);
   }
   std::sort(present.begin(), present.end());
   present.erase(std::unique(present.begin(), present.end()), present.end());
-  for (const auto& chain : present)
-    if (auto flushed = session_.flushChain(chain); !flushed) return flushed;
+  for (const auto& chain : present) image_.flushChain(chain);
   for (const auto& chain : present) {
-    if (session_.references(chain) != 0)
+    if (image_.references(chain) != 0)
       return fail(Errc::Transient, "cannot remove chain " + chain + ": a rule in chain " +
-                                       whoJumpsTo(chain) + " still jumps to it");
-    if (auto gone = session_.deleteChain(chain); !gone) return gone;
+                                       image_.whoJumpsTo(chain) + " still jumps to it");
+    image_.deleteChain(chain);
   }
   return {};
 }
@@ -120,28 +117,18 @@ Result<EntryBytes> Editor::encode(const Rule& rule) const {
   const auto* goTo = std::get_if<GoTo>(&rule.action);
   if (jump != nullptr || goTo != nullptr) {
     const auto& target = jump != nullptr ? jump->chain : goTo->chain;
-    if (!session_.hasChain(target) || session_.isBaseChain(target))
+    if (!image_.hasChain(target) || image_.isBaseChain(target))
       return fail(Errc::Invalid, "rule " + ruleText(rule, family_) + ": there is no chain " +
                                      target + " to jump to");
   }
   return xtables::encodeRule(rule, family_, setIndexOf_);
 }
 
-std::string Editor::whoJumpsTo(const ChainName& chain) const {
-  std::string found;
-  session_.forEachChain([&](const char* candidate) {
-    session_.forEachRule(candidate, [&](const auto&, const auto& verdict) {
-      if (found.empty() && verdict == std::string_view(chain)) found = candidate;
-    });
-  });
-  return found;
-}
-
 }  // namespace
 
-Result<void> applyEdit(xtables::Session& session, TableId table, const TableEdit& edit,
+Result<void> applyEdit(xtables::TableImage& image, TableId table, const TableEdit& edit,
                        const xtables::SetIndexOf& setIndexOf) {
-  if (auto done = Editor(session, table.family, edit, setIndexOf).run(); !done)
+  if (auto done = Editor(image, table.family, edit, setIndexOf).run(); !done)
     return Fail(withContext(done.error(), "table " + table.str()));
   return {};
 }

@@ -7,9 +7,9 @@
 #include "dataplane/iptables_commit.h"
 #include "dataplane/iptables_reader.h"
 #include "dataplane/set_index.h"
-#include "dataplane/xtables_info.h"
 #include "dataplane/xtables_lock.h"
 #include "dataplane/xtables_session.h"
+#include "dataplane/xtables_socket.h"
 
 namespace margay::dataplane {
 namespace {
@@ -50,17 +50,22 @@ Fail stale(TableId table) {
 struct IptablesDriver::State {
   IptablesOptions options;
   SetIndex sets;
-  std::optional<xtables::InfoSocket> info4;
-  std::optional<xtables::InfoSocket> info6;
+  std::optional<xtables::TableSocket> socket4;
+  std::optional<xtables::TableSocket> socket6;
 
-  Result<TableFingerprint> fingerprint(TableId table) {
-    auto& info = table.family == Family::V4 ? info4 : info6;
-    if (!info) {
-      auto opened = xtables::InfoSocket::open(table.family);
+  Result<const xtables::TableSocket*> socket(Family family) {
+    auto& socket = family == Family::V4 ? socket4 : socket6;
+    if (!socket) {
+      auto opened = xtables::TableSocket::open(family);
       if (!opened) return Fail(opened.error());
-      info = std::move(*opened);
+      socket = std::move(*opened);
     }
-    return info->fingerprint(table.table);
+    return &*socket;
+  }
+  Result<TableFingerprint> fingerprint(TableId table) {
+    const auto asked = socket(table.family);
+    if (!asked) return Fail(asked.error());
+    return (*asked)->fingerprint(table.table);
   }
 };
 
@@ -114,18 +119,23 @@ Result<TableFingerprint> IptablesDriver::commit(TableId table, const TableEdit& 
   if (!before) return Fail(before.error());
   if (*before != expected) return stale(table);
   if (edit.empty()) return *before;
-  auto session = xtables::Session::open(table);
-  if (!session) return Fail(session.error());
+  const auto socket = state_->socket(table.family);
+  if (!socket) return Fail(socket.error());
+  auto entries = (*socket)->entries(table.table);
+  if (!entries) return Fail(entries.error());
   // Not everybody takes the lock.
   const auto read = state_->fingerprint(table);
   if (!read) return Fail(read.error());
   if (*read != expected) return stale(table);
+  auto image = xtables::TableImage::parse(std::move(*entries), table.family);
+  if (!image) return Fail(withContext(image.error(), "table " + table.str()));
 
   SetCache sets(state_->sets);
   const xtables::SetIndexOf indexOf = [&](const std::string& name) { return sets.indexOf(name); };
-  if (auto edited = iptables::applyEdit(*session, table, edit, indexOf); !edited)
+  if (auto edited = iptables::applyEdit(*image, table, edit, indexOf); !edited)
     return Fail(edited.error());
-  if (auto written = session->commit(); !written) return Fail(written.error());
+  if (auto written = (*socket)->replace(table.table, image->compile()); !written)
+    return Fail(written.error());
   return state_->fingerprint(table);
 }
 

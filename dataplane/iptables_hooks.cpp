@@ -46,21 +46,19 @@ void fromKernel(xtables::EntryBytes& entry, Family family) {
   std::memset(&entry[end - kLastMark.size()], 0, kLastMark.size());
 }
 
-Result<void> replaceHooks(xtables::Session& session, const HookKey& key,
+Result<void> replaceHooks(xtables::TableImage& image, const HookKey& key,
                           const std::vector<xtables::EntryBytes>& entries) {
   const ChainName chain(baseChainText(key.first));
-  if (!session.isBaseChain(chain)) return fail(Errc::Invalid, "the table has no chain " + chain);
+  if (!image.isBaseChain(chain)) return fail(Errc::Invalid, "the table has no chain " + chain);
   std::vector<std::size_t> ours;
   std::size_t count = 0;
-  session.forEachRule(chain, [&](const xtables::EntryView& rule, const auto&) {
+  image.forEachRule(chain, [&](const xtables::EntryView& rule) {
     if (hookPosition(rule.comment()) == key.second) ours.push_back(count);
     ++count;
   });
-  for (auto index = ours.rbegin(); index != ours.rend(); ++index)
-    if (auto gone = session.deleteRule(chain, *index); !gone) return gone;
+  for (auto index = ours.rbegin(); index != ours.rend(); ++index) image.deleteRule(chain, *index);
   std::size_t at = key.second == Position::First ? 0 : count - ours.size();
-  for (const auto& entry : entries)
-    if (auto put = session.insertRule(chain, entry, at++); !put) return put;
+  for (const auto& entry : entries) image.insertRule(chain, entry, at++);
   return {};
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "dataplane/drivers.h"
-#include "dataplane/xtables_session.h"
+#include "dataplane/xtables_image.h"
 
 namespace margay::dataplane::iptables {
 
@@ -20,7 +20,7 @@ namespace margay::dataplane::iptables {
 void fromKernel(xtables::EntryBytes& entry, Family family);
 
 /// Takes all rules of ours in that position out of the chain and puts `entries` in.
-[[nodiscard]] Result<void> replaceHooks(xtables::Session& session, const HookKey& key,
+[[nodiscard]] Result<void> replaceHooks(xtables::TableImage& image, const HookKey& key,
                                         const std::vector<xtables::EntryBytes>& entries);
 
 }  // namespace margay::dataplane::iptables

@@ -18,19 +18,14 @@ namespace margay::dataplane::xtables {
 /// The functions of libip4tc or of libip6tc.
 struct LibraryCalls;
 
-/// A copy of one kernel table, to read and to edit, and to write back as a whole. Names that are
-/// views live until the next change of the copy. One thread.
+/// A copy of one kernel table, as libiptc reads it. One thread.
 class Session {
  public:
   /// Reads the whole table: O(rules), 10 ms for 11,000.
   static Result<Session> open(TableId table);
 
-  [[nodiscard]] bool hasChain(const ChainName& chain) const;
-  [[nodiscard]] bool isBaseChain(const ChainName& chain) const;
   /// Of a base chain: packets that no rule decides are dropped.
   [[nodiscard]] bool policyDrops(const ChainName& chain) const;
-  /// How many rules jump to the chain.
-  [[nodiscard]] unsigned references(const ChainName& chain) const;
 
   /// Calls `visit(const char* chain)` for each chain in the table's order.
   template <class Visit>
@@ -47,18 +42,6 @@ class Session {
     }
   }
 
-  Result<void> createChain(const ChainName& chain);
-  Result<void> flushChain(const ChainName& chain);
-  Result<void> deleteChain(const ChainName& chain);
-  Result<void> appendRule(const ChainName& chain, const EntryBytes& entry);
-  /// `index` counts from 0.
-  Result<void> insertRule(const ChainName& chain, const EntryBytes& entry, std::size_t index);
-  Result<void> deleteRule(const ChainName& chain, std::size_t index);
-
-  /// Writes the table back; counters of rules that were not touched go on. `Errc::Stale` if the
-  /// number of rules in the kernel changed meanwhile. Nothing changes on error. Once.
-  Result<void> commit();
-
  private:
   struct Deleter {
     const LibraryCalls* calls;
@@ -73,7 +56,6 @@ class Session {
   [[nodiscard]] const void* nextRule(const void* entry) const;
   [[nodiscard]] std::optional<std::string_view> verdictOf(const void* entry,
                                                           const EntryView& view) const;
-  [[nodiscard]] Result<void> done(int success, std::string_view what, const ChainName& chain) const;
 
   TableId table_;
   const LibraryCalls* calls_;

@@ -5,7 +5,7 @@
 #include "dataplane/ipset_driver.h"
 #include "dataplane/ipset_probe.h"
 #include "dataplane/iptables_driver.h"
-#include "dataplane/xtables_info.h"
+#include "dataplane/xtables_socket.h"
 
 namespace margay::agent {
 namespace {

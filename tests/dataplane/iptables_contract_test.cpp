@@ -8,7 +8,7 @@
 #include <string>
 
 #include "dataplane/iptables_driver.h"
-#include "dataplane/xtables_info.h"
+#include "dataplane/xtables_socket.h"
 #include "tests/dataplane/network_namespace.h"
 #include "tests/fakes/fake_rule_driver.h"
 

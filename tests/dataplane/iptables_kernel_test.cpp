@@ -17,9 +17,9 @@
 #include <thread>
 
 #include "dataplane/iptables_driver.h"
-#include "dataplane/xtables_info.h"
 #include "dataplane/xtables_lock.h"
 #include "dataplane/xtables_session.h"
+#include "dataplane/xtables_socket.h"
 #include "tests/dataplane/iptables_generators.h"
 #include "tests/dataplane/network_namespace.h"
 
@@ -270,11 +270,15 @@ TEST_F(IptablesKernelTest, WritesTheLastHookAsSuchAndRefusesAFirstOneThatLooksLi
 }
 
 TEST_F(IptablesKernelTest, KnowsAWriterWhoDoesNotTakeTheLockByTheNumberOfRules) {
-  auto session = xtables::Session::open(kFilter);
-  ASSERT_TRUE(session);
+  const auto socket = xtables::TableSocket::open(kFilter.family);
+  ASSERT_TRUE(socket);
+  auto entries = socket->entries(kFilter.table);
+  ASSERT_TRUE(entries);
+  auto image = xtables::TableImage::parse(std::move(*entries), kFilter.family);
+  ASSERT_TRUE(image) << image.error().what;
   mustShell("iptables-legacy -A FORWARD -s 10.9.9.9 -j RETURN");
-  ASSERT_TRUE(session->createChain("mgy-a"));
-  const auto written = session->commit();
+  image->createChain("mgy-a");
+  const auto written = socket->replace(kFilter.table, image->compile());
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, Errc::Stale);
   EXPECT_TRUE(driver_->read(kFilter)->chains.empty());
