@@ -361,8 +361,7 @@ class TableImage::Writer {
   void jumpTo(std::uint32_t entry, ChainId jump) {
     if (jump == kNoChain) return;
     auto* bytes = out_.entries.bytes.data() + entry;
-    const auto target =
-        jump == kNextRule ? entry + nextOffset(bytes, family_) : firstRules_[jump];
+    const auto target = jump == kNextRule ? entry + nextOffset(bytes, family_) : firstRules_[jump];
     setVerdict(bytes, family_, static_cast<int>(target));
   }
 

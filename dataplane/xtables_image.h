@@ -127,8 +127,7 @@ class TableImage {
   };
   class Writer;
 
-  TableImage(TableEntries entries, Family family)
-      : entries_(std::move(entries)), family_(family) {}
+  TableImage(TableEntries entries, Family family) : entries_(std::move(entries)), family_(family) {}
   Result<void> findChains();
   [[nodiscard]] Result<void> checkJumps() const;
   Result<void> endChain(Chain& chain, std::uint32_t last, std::uint32_t end, std::uint32_t number);

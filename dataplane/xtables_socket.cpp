@@ -108,8 +108,7 @@ Result<TableEntries> TableSocket::entries(TableName table) const {
   const int askInfo = family_ == Family::V4 ? IPT_SO_GET_INFO : IP6T_SO_GET_INFO;
   if (getsockopt(fd_, levelOf(family_), askInfo, &info, &size) != 0)
     return Fail(systemError(errno, what()));
-  TableEntries out{
-      info.valid_hooks, {}, {}, info.num_entries, TableEntries::Buffer(info.size)};
+  TableEntries out{info.valid_hooks, {}, {}, info.num_entries, TableEntries::Buffer(info.size)};
   ipt_get_entries header{};
   std::copy(name.begin(), name.end(), header.name);
   header.size = info.size;

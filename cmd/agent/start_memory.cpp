@@ -3,10 +3,11 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
-#include <cstdint>
+#include <cstddef>
+#include <cstdio>
 #include <fstream>
-#include <sstream>
 #include <string>
+#include <string_view>
 
 namespace margay::agent {
 namespace {
@@ -16,18 +17,16 @@ namespace {
 void releaseText() {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    std::istringstream fields(line);
-    std::uintptr_t begin = 0;
-    std::uintptr_t end = 0;
-    char dash = 0;
-    std::string rights;
-    std::string offset;
-    std::string device;
+    void* begin = nullptr;
+    void* end = nullptr;
+    char rights[5] = {};
     unsigned long inode = 0;
-    fields >> std::hex >> begin >> dash >> end >> rights >> offset >> device >> std::dec >> inode;
-    if (!fields || rights != "r-xp" || inode == 0) continue;
+    const int fields = std::sscanf(line.c_str(), "%p-%p %4s %*s %*s %lu", &begin, &end,
+                                   static_cast<char*>(rights), &inode);
+    if (fields != 4 || std::string_view(rights) != "r-xp" || inode == 0) continue;
+    const auto size = static_cast<std::size_t>(static_cast<char*>(end) - static_cast<char*>(begin));
     // A kernel that refuses keeps the pages: no harm.
-    static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
+    static_cast<void>(madvise(begin, size, MADV_DONTNEED));
   }
 }
 

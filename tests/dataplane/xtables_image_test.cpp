@@ -16,8 +16,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using testing::mustShell;
+using ::testing::Not;
 
 constexpr const char* kSome = R"(*filter
 :INPUT DROP [0:0]
@@ -114,9 +114,10 @@ TEST_P(XtablesImage, ChangesOfOneChainLeaveTheOthersAlone) {
   image.appendRule("mgy-new", entry(Drop{}));
   image.insertRule("FORWARD", entry(GoTo{"mgy-new"}), 1);
   write(image);
-  EXPECT_THAT(saved(), AllOf(HasSubstr(":aaa -\n:mgy-before -\n:mgy-new -\n:mmm -"),
-                             HasSubstr("-A FORWARD -j mmm\n-A FORWARD -g mgy-new\n-A FORWARD -p tcp"),
-                             HasSubstr("-A mgy-new -j aaa\n-A mgy-new -j DROP\n-A mmm")));
+  EXPECT_THAT(saved(),
+              AllOf(HasSubstr(":aaa -\n:mgy-before -\n:mgy-new -\n:mmm -"),
+                    HasSubstr("-A FORWARD -j mmm\n-A FORWARD -g mgy-new\n-A FORWARD -p tcp"),
+                    HasSubstr("-A mgy-new -j aaa\n-A mgy-new -j DROP\n-A mmm")));
 
   auto again = this->image();
   EXPECT_EQ(again.references("aaa"), 2U);
@@ -133,7 +134,8 @@ TEST_P(XtablesImage, ChangesOfOneChainLeaveTheOthersAlone) {
 }
 
 TEST_P(XtablesImage, RulesThatStayGoOnCounting) {
-  mustShell("ip link set lo up; ping -c 3 -i 0.01 -W 1 " + std::string(isV4() ? "127.0.0.1" : "::1"));
+  mustShell("ip link set lo up; ping -c 3 -i 0.01 -W 1 " +
+            std::string(isV4() ? "127.0.0.1" : "::1"));
   const auto counted = [] {
     return mustShell(tool("-save") + " -c -t filter | grep -e 'INPUT -i lo' -e ':OUTPUT'");
   };
