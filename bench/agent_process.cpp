@@ -130,16 +130,24 @@ std::string AgentProcess::log() const {
   return textOf(directory_ / "log");
 }
 
-bool AgentProcess::waitConverged() const {
+bool AgentProcess::waitLogged(const std::vector<std::string>& words) const {
   const auto begin = Clock::now();
   for (;;) {
     const auto text = log();
-    const auto ready = text.find(" ready ");
-    if (ready != std::string::npos && text.find(" converged ", ready) != std::string::npos) break;
-    if (secondsSince(begin) > 120) return false;
+    std::size_t at = 0;
+    for (const auto& word : words) at = text.find(word, at);
+    if (at != std::string::npos) return true;
+    if (secondsSince(begin) > 300) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  return true;
+}
+
+bool AgentProcess::waitConverged() const {
+  return waitLogged({" ready ", " converged "});
+}
+
+bool AgentProcess::waitReady() const {
+  return waitLogged({" ready "});
 }
 
 double AgentProcess::memory(const std::string& field) const {

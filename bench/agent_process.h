@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "tests/dataplane/network_namespace.h"
 
@@ -26,8 +27,10 @@ class AgentProcess {
   AgentProcess(const AgentProcess&) = delete;
   AgentProcess& operator=(const AgentProcess&) = delete;
 
-  /// The pass that makes the node ready says "converged" after it. False after two minutes.
+  /// The pass that makes the node ready says "converged" after it. False after five minutes.
   [[nodiscard]] bool waitConverged() const;
+  /// All is listed and in the kernel, in however many passes. False after five minutes.
+  [[nodiscard]] bool waitReady() const;
   /// A line of /proc/PID/status in MiB.
   [[nodiscard]] double memory(const std::string& field) const;
   /// Of all its threads, as the scheduler counts it.
@@ -35,6 +38,7 @@ class AgentProcess {
   [[nodiscard]] std::string log() const;
 
  private:
+  [[nodiscard]] bool waitLogged(const std::vector<std::string>& words) const;
   std::filesystem::path directory_;
   pid_t pid_ = -1;
 };

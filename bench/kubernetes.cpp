@@ -124,8 +124,8 @@ class Bench {
 
 bool Bench::idle() {
   startAgent();
-  if (!agent_->waitConverged()) {
-    std::cerr << "the agent does not converge\n" << agent_->log();
+  if (!agent_->waitReady()) {
+    std::cerr << "the agent does not get ready\n" << agent_->log();
     return false;
   }
   idleMemory_ = agent_->memory("VmRSS");
@@ -142,8 +142,8 @@ bool Bench::start(int pods, int starts) {
   for (int i = 0; i < starts; ++i) {
     const auto begin = Clock::now();
     startAgent();
-    if (!agent_->waitConverged()) {
-      std::cerr << "the agent does not converge\n" << agent_->log();
+    if (!agent_->waitReady()) {
+      std::cerr << "the agent does not get ready\n" << agent_->log();
       return false;
     }
     starting = std::min(starting, secondsSince(begin));

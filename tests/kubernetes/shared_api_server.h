@@ -9,4 +9,8 @@ namespace margay::testing {
 /// What earlier tests left on it is the caller's to remove.
 ApiServer* sharedApiServer();
 
+/// Removes the objects that agents follow, of every namespace; those of the Calico kinds where they
+/// are defined. Definitions, rights and namespaces stay.
+void wipeObjects(ApiServer& server);
+
 }  // namespace margay::testing

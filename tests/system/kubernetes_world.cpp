@@ -17,7 +17,6 @@ namespace {
 using nlohmann::json;
 
 constexpr auto kMergePatch = "application/merge-patch+json";
-const std::string kCalico = "/apis/crd.projectcalico.org/v1";
 
 }  // namespace
 
@@ -33,7 +32,7 @@ void KubernetesTest::SetUp() {
       server_->mustKubectl(std::string("apply ") + manifests);
     server_->mustKubectl("wait --for=condition=Established crd --all --timeout=30s");
   }
-  wipe();
+  testing::wipeObjects(*server_);
   tokenFile_ = server_->directory() + "/agent.token";
   renewToken();
   audited_ = server_->audit().size();
@@ -43,21 +42,6 @@ void KubernetesTest::TearDown() {
   SystemTest::TearDown();
   lines_.clear();
   if (home_ >= 0) ::close(home_);
-}
-
-void KubernetesTest::wipe() {
-  const auto namespaces = json::parse(server_->mustCall("GET", "/api/v1/namespaces"));
-  for (const auto& object : namespaces["items"]) {
-    const auto in = "/namespaces/" + object["metadata"]["name"].get<std::string>() + '/';
-    for (const auto& kind :
-         {"/api/v1" + in + "pods", "/apis/networking.k8s.io/v1" + in + "networkpolicies",
-          kCalico + in + "networkpolicies", kCalico + in + "networksets"})
-      server_->mustCall("DELETE", kind, R"({"gracePeriodSeconds": 0})");
-  }
-  for (const char* kind : {"/globalnetworkpolicies", "/globalnetworksets", "/hostendpoints",
-                           "/felixconfigurations", "/ippools", "/tiers"})
-    server_->mustCall("DELETE", kCalico + kind);
-  server_->mustCall("DELETE", "/api/v1/nodes");
 }
 
 std::vector<testing::AuditedRequest> KubernetesTest::audit() const {

@@ -53,7 +53,6 @@ class KubernetesTest : public SystemTest {
     std::unique_ptr<api::test::Relay> relay;
   };
   void create(const std::string& path, const nlohmann::json& object);
-  void wipe();
 
   static inline bool manifestsApplied_ = false;
   testing::ApiServer* server_ = nullptr;
