@@ -103,7 +103,10 @@ void surveyChain(const nlmsghdr& message, RuleSurvey& survey) {
     return;
   }
   const std::string where = familyText(family) + ' ' + std::string(table);
-  if (table == kKubeProxy) out.kubernetes = "table " + where;
+  if (table == kKubeProxy) {
+    out.kubernetes = "table " + where;
+    survey.kubeProxyUsesNft = true;
+  }
   const bool isIptables = family != NFPROTO_INET &&
                           std::find(kTablesOfIptables.begin(), kTablesOfIptables.end(), table) !=
                               kTablesOfIptables.end();

@@ -38,6 +38,7 @@ struct RuleSurvey {
   };
   Side legacy;
   Side nft;
+  bool kubeProxyUsesNft = false;  ///< its table is there
   /// Of nf_tables, not of iptables, that drop forwarded packets by policy.
   std::vector<NativeChain> nativeDropping;
   bool operator==(const RuleSurvey&) const = default;

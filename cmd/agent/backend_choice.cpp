@@ -6,6 +6,8 @@ BackendChoice chooseBackend(const api::Parameters& parameters, const dataplane::
                             Backend running) {
   if (parameters.text("NFTablesMode") == "Enabled")
     return {Backend::Nft, "NFTablesMode is Enabled"};
+  if (parameters.text("NFTablesMode") == "Auto" && survey.kubeProxyUsesNft)
+    return {Backend::Nft, "kube-proxy runs in nftables mode, and NFTablesMode is Auto"};
   const auto& order = parameters.text("IptablesBackend");
   if (order == "Legacy") return {Backend::Legacy, "IptablesBackend is Legacy"};
   if (order == "NFT") return {Backend::Nft, "IptablesBackend is NFT"};

@@ -14,10 +14,11 @@ struct BackendChoice {
   bool operator==(const BackendChoice&) const = default;
 };
 
-/// Which backend to write rules to. NFTablesMode=Enabled and IptablesBackend=Legacy or NFT are
-/// orders. Auto follows the host, for rules of one kind are hidden from tools for the other: first
-/// what kubelet and kube-proxy use, then where others have more rules, and where nobody has any,
-/// `running`. Pure.
+/// Which backend to write rules to. NFTablesMode=Enabled is an order, and Auto follows kube-proxy's
+/// own nftables mode, both before IptablesBackend, whose Legacy and NFT are orders. Its Auto
+/// follows the host, for rules of one kind are hidden from tools for the other: first what kubelet
+/// and kube-proxy use, then where others have more rules, and where nobody has any, `running`.
+/// Pure.
 [[nodiscard]] BackendChoice chooseBackend(const api::Parameters& parameters,
                                           const dataplane::RuleSurvey& survey, Backend running);
 

@@ -53,9 +53,9 @@ std::string valueOf(const api::HttpRequest& request, const std::string& key) {
 
 api::HttpResponse explainAnswer(Daemon& daemon, const api::HttpRequest& request) {
   const auto node = valueOf(request, "node");
-  const auto own = daemon.ask<std::string>([&] { return daemon.controller().nodeName(); });
-  if (own && !node.empty() && node != *own) {
-    return text(400, "--node: this agent is of node " + *own +
+  const auto& own = daemon.nodeName();
+  if (!node.empty() && node != own) {
+    return text(400, "--node: this agent is of node " + own +
                          " and answers for no other: ask the "
                          "agent on " +
                          node + ", or use --data-dir to ask none");

@@ -70,6 +70,9 @@ class Daemon {
   /// Any thread: the loop has moved lately.
   [[nodiscard]] bool alive() const;
 
+  /// Any thread: it never changes.
+  [[nodiscard]] const std::string& nodeName() const { return settings_.nodeName; }
+  // What follows is the loop's thread's alone: put it into a question to `ask`.
   [[nodiscard]] StatusView statusView() const;
   [[nodiscard]] const controllers::NodeController& controller() const { return *controller_; }
   [[nodiscard]] const api::Parameters& parameters() const { return parameters_.get(); }

@@ -119,14 +119,22 @@ TEST_F(BackendSwitch, FollowsFelixConfigurationBothWaysAndLosesNothingWhereOther
   Way opened6(client, target, Family::V6, 80, LoadKind::NewFlows);
   Way denied(client, target, Family::V4, 90, LoadKind::NewFlows);
   ASSERT_TRUE(eventually([&] { return opened.counter.arrived() > 100; }));
-  int unanswered = 0;
+  std::string unanswered;
+  const auto askAll = [&] {
+    for (const auto* question :
+         {"status", "status -o json", "inspect sets", "inspect groups -o json",
+          "explain --from default/client --to default/target"}) {
+      const auto answer = host().ctl(question);
+      if (answer.status != 0 || answer.output.empty())
+        unanswered += std::string(question) + ": " + answer.output + '\n';
+    }
+  };
   for (const std::string wanted : {"Legacy", "NFT", "Legacy"}) {
     order(wanted);
     const std::string text = wanted == "NFT" ? "nftables" : "legacy";
     EXPECT_TRUE(eventually(
         [&] {
-          const auto status = host().ctl("status");
-          if (status.status != 0 || status.output.empty()) ++unanswered;
+          askAll();
           const auto left = wanted == "NFT" ? inLegacy() : inNft();
           return backendInStatus().find(text) != std::string::npos &&
                  left.find(wanted == "NFT" ? "mgy-" : "table ip margay") == std::string::npos;
@@ -135,7 +143,7 @@ TEST_F(BackendSwitch, FollowsFelixConfigurationBothWaysAndLosesNothingWhereOther
         << wanted << '\n'
         << host().log();
   }
-  EXPECT_EQ(unanswered, 0) << "status answers while it switches";
+  EXPECT_EQ(unanswered, "") << "it answers while it switches";
   for (auto* way : {&established, &opened, &opened6}) {
     const auto sent = way->load.stop();
     EXPECT_THAT(way->counter.missing(sent), IsEmpty())
