@@ -57,10 +57,13 @@ TableEdit chains(std::size_t first, std::size_t count) {
   return edit;
 }
 /// The look-up from a base chain, so that the kernel has all chains to check.
-TableEdit dispatch() {
-  TableEdit edit;
-  edit.set["mgy-to-dispatch"] = std::make_shared<const std::vector<Rule>>(
-      std::vector<Rule>{{{}, LookUpChain{"mgy4-to", End::Destination}, ""}});
+TableEdit dispatch(std::size_t groups) {
+  TableEdit edit = chains(0, groups);
+  LookUpChain look{"mgy4-to", End::Destination, {}};
+  for (std::size_t i = 0; i < groups; ++i)
+    look.chains.emplace(static_cast<std::uint32_t>(i + 1), chainName(i));
+  edit.set["mgy-to-dispatch"] =
+      std::make_shared<const std::vector<Rule>>(std::vector<Rule>{{{}, std::move(look), ""}});
   edit.hooks[{BaseChain::Forward, Position::First}] = {{{}, Jump{"mgy-to-dispatch"}, "margay: "}};
   return edit;
 }
@@ -81,7 +84,7 @@ SetMember pod(std::size_t number, std::size_t group) {
   SetMember out;
   out.net = Prefix::host(Address::v4(0x0aff0000U + static_cast<std::uint32_t>(number)));
   out.device = "cali" + std::to_string(number);
-  out.target = chainName(group);
+  out.target = numberText(static_cast<std::uint32_t>(group + 1));
   return out;
 }
 
@@ -107,10 +110,10 @@ bool commit(NftDriver& driver, const TableEdit& edit, benchmark::State& state) {
   if (!done) state.SkipWithError(done.error().what.c_str());
   return done.has_value() && flush(driver, state);
 }
-bool makeMap(NftDriver& driver, benchmark::State& state) {
-  const auto made = driver.sets().create({"mgy4-to", SetType::VerdictMap, Family::V4});
+bool makeMap(NftDriver& driver, std::size_t groups, benchmark::State& state) {
+  const auto made = driver.sets().create({"mgy4-to", SetType::NumberMap, Family::V4});
   if (!made) state.SkipWithError(made.error().what.c_str());
-  return made.has_value() && commit(driver, dispatch(), state);
+  return made.has_value() && commit(driver, dispatch(groups), state);
 }
 
 /// Milliseconds of the kernel for a transaction that is ready made; 0 if it refused it.
@@ -181,7 +184,7 @@ void allRules(benchmark::State& state) {
 void onePolicyMore(benchmark::State& state) {
   auto driver = openDriver(state);
   const auto count = static_cast<std::size_t>(state.range(0)) / kRulesPerChain;
-  if (!driver || !makeMap(*driver, state) || !commit(*driver, chains(0, count), state)) return;
+  if (!driver || !makeMap(*driver, count, state)) return;
   auto socket = NfnetlinkSocket::open();
   std::vector<double> ours;
   std::vector<double> kernel;
@@ -203,8 +206,8 @@ void onePolicyMore(benchmark::State& state) {
 void podJoins(benchmark::State& state) {
   auto driver = openDriver(state);
   const auto groups = static_cast<std::size_t>(state.range(0)) / kRulesPerChain;
-  if (!driver || !makeMap(*driver, state) || !commit(*driver, chains(0, groups), state)) return;
-  const SetSpec spec{"mgy4-to", SetType::VerdictMap, Family::V4};
+  if (!driver || !makeMap(*driver, groups, state)) return;
+  const SetSpec spec{"mgy4-to", SetType::NumberMap, Family::V4};
   Changes all;
   for (std::size_t i = 0; i < std::max<std::size_t>(110, groups); ++i)
     all.push_back({Op::Add, pod(i, i % groups)});
@@ -258,6 +261,11 @@ BENCHMARK(allRules)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(onePolicyMore)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(podJoins)->Arg(1000)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(addElements, intervals, SetType::HashNet)
+    ->Arg(500000)
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(addElements, addresses, SetType::HashAddress)
     ->Arg(500000)
     ->Iterations(3)
     ->UseManualTime()

@@ -51,7 +51,8 @@ const char* kernelTypeName(SetType type) {
       return "hash:ip,port";
     case SetType::HashNetIface:
       return "hash:net,iface";
-    case SetType::VerdictMap:
+    case SetType::NumberMap:
+    case SetType::HashAddress:
       break;
   }
   return "";
@@ -74,8 +75,9 @@ const char* memberProblem(const SetShape& shape, const SetMember& member) {
   }
   if (!member.target.empty()) return "the set is no map";
   switch (shape.type) {
-    case SetType::VerdictMap:
-      return "ipsets are no maps";
+    case SetType::NumberMap:
+    case SetType::HashAddress:
+      return "ipset has no such type";
     case SetType::HashNet:
       if (member.net.length == 0) return "hash:net cannot hold a /0: use the two /1";
       return nullptr;

@@ -24,7 +24,8 @@ constexpr std::size_t kKeptBytes = 1UL << 20;
 // Those of iptables' tables, so that order among packages stays what it was; but filter is one
 // before, so that our accept mark is set where iptables' filter chains ask for it.
 constexpr std::int32_t kPriorities[] = {-300, -150, 100, -1};  // by TableName
-constexpr std::uint32_t kServiceType = 13;
+constexpr std::uint32_t kServiceType = 13;                     // as nft numbers what keys are
+constexpr std::uint32_t kMarkType = 19;
 
 std::uint8_t nfFamily(Family family) {
   return family == Family::V4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
@@ -71,6 +72,21 @@ void putPort(NetlinkBatch& out, std::uint16_t port, std::uint32_t flags) {
   const auto key = out.beginNested(NFTA_SET_ELEM_KEY);
   out.attribute(NFTA_DATA_VALUE, std::span<const std::uint8_t>(bytes));
   out.endNested(key);
+  out.endNested(element);
+}
+
+void putChain(NetlinkBatch& out, std::uint32_t number, const ChainName& chain) {
+  const std::uint32_t numberBe = htonl(number);  // as in elements of maps
+  const auto element = out.beginNested(NFTA_LIST_ELEM);
+  const auto key = out.beginNested(NFTA_SET_ELEM_KEY);
+  out.attribute(NFTA_DATA_VALUE, std::span(reinterpret_cast<const std::uint8_t*>(&numberBe), 4));
+  out.endNested(key);
+  const auto data = out.beginNested(NFTA_SET_ELEM_DATA);
+  const auto verdict = out.beginNested(NFTA_DATA_VERDICT);
+  out.attribute(NFTA_VERDICT_CODE, htonl(static_cast<std::uint32_t>(NFT_GOTO)));
+  out.attribute(NFTA_VERDICT_CHAIN, std::string_view(chain));
+  out.endNested(verdict);
+  out.endNested(data);
   out.endNested(element);
 }
 
@@ -202,15 +218,25 @@ void NftBatch::rule(UnitId unit, const ChainName& chain, const NftExpressions& e
 
 void NftBatch::anonymousSet(UnitId unit, const NftAnonymousSet& set, std::uint32_t id) {
   using Kind = NftAnonymousSet::Kind;
+  const bool isMap = set.kind == Kind::Chains;
   std::uint32_t flags = NFT_SET_ANONYMOUS | NFT_SET_CONSTANT;
   if (set.kind == Kind::PortRanges) flags |= NFT_SET_INTERVAL;
+  if (isMap) flags |= NFT_SET_MAP;
 
   begin(unit, NFT_MSG_NEWSET, NLM_F_CREATE, familyOf(unit));
   body_.attribute(NFTA_SET_NAME, std::string_view(uniqueName()));
   body_.attribute(NFTA_SET_FLAGS, htonl(flags));
-  body_.attribute(NFTA_SET_KEY_TYPE, htonl(kServiceType));
-  body_.attribute(NFTA_SET_KEY_LEN, htonl(sizeof(std::uint16_t)));
+  body_.attribute(NFTA_SET_KEY_TYPE, htonl(isMap ? kMarkType : kServiceType));
+  body_.attribute(NFTA_SET_KEY_LEN, htonl(isMap ? sizeof(std::uint32_t) : sizeof(std::uint16_t)));
+  if (isMap) body_.attribute(NFTA_SET_DATA_TYPE, htonl(NFT_DATA_VERDICT));
   body_.attribute(NFTA_SET_ID, htonl(id));
+  // With the number of elements the kernel takes the fastest kind of set that holds so many.
+  if (set.kind != Kind::PortRanges) {
+    const auto description = body_.beginNested(NFTA_SET_DESC);
+    body_.attribute(NFTA_SET_DESC_SIZE,
+                    htonl(static_cast<std::uint32_t>(set.ports.size() + set.chains.size())));
+    body_.endNested(description);
+  }
   end();
 
   begin(unit, NFT_MSG_NEWSETELEM, NLM_F_CREATE, familyOf(unit));
@@ -222,6 +248,7 @@ void NftBatch::anonymousSet(UnitId unit, const NftAnonymousSet& set, std::uint32
     if (set.kind == Kind::PortRanges && range.last != 0xffff)
       putPort(body_, static_cast<std::uint16_t>(range.last + 1), NFT_SET_ELEM_INTERVAL_END);
   }
+  for (const auto& [number, chain] : set.chains) putChain(body_, number, chain);
   body_.endNested(list);
   end();
 }
@@ -233,7 +260,10 @@ void NftBatch::set(UnitId unit, const SetSpec& spec) {
   if (layout.flags != 0) body_.attribute(NFTA_SET_FLAGS, htonl(layout.flags));
   body_.attribute(NFTA_SET_KEY_TYPE, htonl(layout.keyType));
   body_.attribute(NFTA_SET_KEY_LEN, htonl(layout.keyLength));
-  if (layout.dataType != 0) body_.attribute(NFTA_SET_DATA_TYPE, htonl(layout.dataType));
+  if (layout.dataType != 0) {
+    body_.attribute(NFTA_SET_DATA_TYPE, htonl(layout.dataType));
+    body_.attribute(NFTA_SET_DATA_LEN, htonl(layout.dataLength));
+  }
   // Required, though only references from within the batch would need it.
   body_.attribute(NFTA_SET_ID, htonl(nextSet_++));
   body_.attribute(NFTA_SET_USERDATA, std::span<const std::uint8_t>(setUserdata(spec)));

@@ -18,7 +18,7 @@ class NftDriver::Rules final : public RuleDriver {
   using Unit = NftBatch::UnitId;
   struct Chain {
     ChainName name;
-    std::span<const Rule> rules;
+    std::vector<Rule> rules;
     std::vector<NftExpressions> expressions;
     std::optional<NftBaseChain> base;
     Unit unit = 0;

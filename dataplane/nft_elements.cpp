@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@ constexpr std::uint32_t kIpv4 = 7;
 constexpr std::uint32_t kIpv6 = 8;
 constexpr std::uint32_t kProtocol = 12;
 constexpr std::uint32_t kService = 13;
+constexpr std::uint32_t kMark = 19;
 constexpr std::uint32_t kInterface = 41;
 constexpr std::uint32_t kTypeBits = 6;
 
@@ -47,6 +49,7 @@ Built keyOf(const SetSpec& spec, const SetMember& member) {
   const auto address = member.net.address.bytes();
   switch (spec.type) {
     case SetType::HashNet:
+    case SetType::HashAddress:
       key.put(address, address.size());
       break;
     case SetType::HashIpPort: {
@@ -58,7 +61,7 @@ Built keyOf(const SetSpec& spec, const SetMember& member) {
       break;
     }
     case SetType::HashNetIface:
-    case SetType::VerdictMap:
+    case SetType::NumberMap:
       key.put(bytesOf(member.device), IFNAMSIZ);
       key.put(address, address.size());
       break;
@@ -116,21 +119,21 @@ std::string textOf(std::span<const std::uint8_t> bytes) {
   return {text, strnlen(text, bytes.size())};
 }
 
-/// Of a verdict that goes to a chain; another verdict, which somebody else made, is "?".
-std::string chainIn(const nlattr* data) {
-  const auto find = [](const nlattr* nest, int type) {
-    return nest == nullptr
-               ? nullptr
-               : nla_find(static_cast<const nlattr*>(nla_data(nest)), nla_len(nest), type);
-  };
-  const nlattr* verdict = find(data, NFTA_DATA_VERDICT);
-  const nlattr* code = find(verdict, NFTA_VERDICT_CODE);
-  const nlattr* chain = find(verdict, NFTA_VERDICT_CHAIN);
-  if (code == nullptr || chain == nullptr ||
-      ntohl(nla_get_u32(code)) != static_cast<std::uint32_t>(NFT_GOTO))
-    return "?";
-  return textOf({static_cast<const std::uint8_t*>(nla_data(chain)),
-                 static_cast<std::size_t>(nla_len(chain))});
+/// "0x0000002a"
+std::optional<std::uint32_t> numberOf(std::string_view text) {
+  std::uint32_t out = 0;
+  if (!text.starts_with("0x")) return std::nullopt;
+  const auto* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data() + 2, end, out, 16);
+  if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
+  return out;
+}
+
+std::string numberIn(const nlattr* data) {
+  const auto bytes = payloadOf(data);
+  std::uint32_t number = 0;
+  if (bytes.size() == sizeof number) std::memcpy(&number, bytes.data(), sizeof number);
+  return numberText(ntohl(number));
 }
 
 }  // namespace
@@ -141,13 +144,16 @@ NftSetLayout nftLayout(SetType type, Family family) {
   const std::uint32_t length = v4 ? 4 : 16;
   switch (type) {
     case SetType::HashNet:
-      return {NFT_SET_INTERVAL, address, length, 0};
+      return {NFT_SET_INTERVAL, address, length, 0, 0};
+    case SetType::HashAddress:
+      return {0, address, length, 0, 0};
     case SetType::HashIpPort:
-      return {0, with(with(address, kProtocol), kService), length + 8, 0};
+      return {0, with(with(address, kProtocol), kService), length + 8, 0, 0};
     case SetType::HashNetIface:
-      return {0, with(kInterface, address), IFNAMSIZ + length, 0};
-    case SetType::VerdictMap:
-      return {NFT_SET_MAP, with(kInterface, address), IFNAMSIZ + length, NFT_DATA_VERDICT};
+      return {0, with(kInterface, address), IFNAMSIZ + length, 0, 0};
+    case SetType::NumberMap:
+      return {NFT_SET_MAP, with(kInterface, address), IFNAMSIZ + length, kMark,
+              sizeof(std::uint32_t)};
   }
   return {};
 }
@@ -156,12 +162,11 @@ const char* nftMemberProblem(const SetSpec& spec, const SetMember& member) {
   if (member.net.family() != spec.family) return "the set is of the other IP family";
   if (spec.type == SetType::HashNet) return nullptr;
   if (!member.net.isHost()) return "the set holds single addresses only";
-  if (spec.type == SetType::HashIpPort) return nullptr;
+  if (spec.type == SetType::HashIpPort || spec.type == SetType::HashAddress) return nullptr;
   if (member.device.empty() || member.device.view().size() >= IFNAMSIZ)
     return "an interface's name has 1 to 15 bytes";
-  if (spec.type == SetType::VerdictMap &&
-      (member.target.empty() || member.target.view().size() > 28))
-    return "the name of a chain has 1 to 28 bytes";
+  if (spec.type == SetType::NumberMap && !numberOf(member.target.view()))
+    return "what a map gives is a number";
   return nullptr;
 }
 
@@ -170,13 +175,11 @@ void putNftElement(NetlinkBatch& out, const SetSpec& spec, const SetMember& memb
   const Built key = keyOf(spec, member);
   auto element = out.beginNested(NFTA_LIST_ELEM);
   putData(out, NFTA_SET_ELEM_KEY, std::span(key.bytes).first(key.size));
-  if (spec.type == SetType::VerdictMap && form == NftElementForm::Whole) {
-    const auto data = out.beginNested(NFTA_SET_ELEM_DATA);
-    const auto verdict = out.beginNested(NFTA_DATA_VERDICT);
-    out.attribute(NFTA_VERDICT_CODE, htonl(static_cast<std::uint32_t>(NFT_GOTO)));
-    out.attribute(NFTA_VERDICT_CHAIN, member.target.view());
-    out.endNested(verdict);
-    out.endNested(data);
+  if (spec.type == SetType::NumberMap && form == NftElementForm::Whole) {
+    // nft shows the bytes in this order.
+    const std::uint32_t number = htonl(numberOf(member.target.view()).value_or(0));
+    putData(out, NFTA_SET_ELEM_DATA,
+            {reinterpret_cast<const std::uint8_t*>(&number), sizeof number});
   }
   out.endNested(element);
   if (spec.type != SetType::HashNet) return;
@@ -205,11 +208,13 @@ void NftElementReader::take(const nlattr& element) {
     member.net = Prefix::host(Address::fromBytes(key.first(length)));
     member.protocol = key[length];
     member.port = static_cast<std::uint16_t>(key[length + 4] << 8 | key[length + 5]);
+  } else if (spec_.type == SetType::HashAddress) {
+    member.net = Prefix::host(Address::fromBytes(key));
   } else {
     member.device = textOf(key.first(IFNAMSIZ));
     member.net = Prefix::host(Address::fromBytes(key.subspan(IFNAMSIZ, length)));
-    if (spec_.type == SetType::VerdictMap)
-      member.target = chainIn(nla_find(all, nla_len(&element), NFTA_SET_ELEM_DATA));
+    if (spec_.type == SetType::NumberMap)
+      member.target = numberIn(nla_find(all, nla_len(&element), NFTA_SET_ELEM_DATA));
   }
   members_.push_back(std::move(member));
 }

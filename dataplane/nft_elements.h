@@ -14,12 +14,13 @@ struct nlattr;
 /// all others are hashes of exact keys. No I/O.
 namespace margay::dataplane {
 
-/// The attributes NFTA_SET_FLAGS, _KEY_TYPE, _KEY_LEN and, of maps, _DATA_TYPE.
+/// The attributes NFTA_SET_FLAGS, _KEY_TYPE, _KEY_LEN and, of maps, _DATA_TYPE and _DATA_LEN.
 struct NftSetLayout {
   std::uint32_t flags = 0;
   std::uint32_t keyType = 0;
   std::uint32_t keyLength = 0;
   std::uint32_t dataType = 0;  ///< 0: no map
+  std::uint32_t dataLength = 0;
   bool operator==(const NftSetLayout&) const = default;
 };
 [[nodiscard]] NftSetLayout nftLayout(SetType type, Family family);

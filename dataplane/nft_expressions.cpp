@@ -24,6 +24,7 @@ constexpr std::uint8_t kPortUnreachableV6 = 4;
 /// Registers of 16 bytes, and the first 4 bytes of the one behind NFT_REG_1.
 constexpr std::uint32_t kFirst = NftWriter::kFirst;
 constexpr std::uint32_t kSecond = NFT_REG_2;
+constexpr std::uint32_t kThird = NFT_REG_3;
 constexpr std::uint32_t kIpPortFirst[] = {NFT_REG32_01, NFT_REG32_04};  // behind an IPv4, IPv6
 
 /// Of addresses in the network header.
@@ -39,6 +40,24 @@ Bytes native(std::uint32_t value) {
 }
 Bytes netPort(std::uint16_t port) {
   return {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff)};
+}
+
+/// Sorted and disjoint: nf_tables takes no intervals that overlap.
+std::vector<PortRange> merged(std::vector<PortRange> ports) {
+  std::sort(ports.begin(), ports.end());
+  std::vector<PortRange> out;
+  for (const auto& range : ports) {
+    if (!out.empty() && range.first <= out.back().last + 1) {
+      out.back().last = std::max(out.back().last, range.last);
+    } else {
+      out.push_back(range);
+    }
+  }
+  return out;
+}
+
+bool isRange(const PortRange& ports) {
+  return ports.first != ports.last;
 }
 
 class Encoder {
@@ -83,8 +102,7 @@ class Encoder {
     out_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, {match.end == End::Source ? 0U : 2U, 2}, kFirst);
     if (ports.size() == 1 && ports[0].first == ports[0].last)
       return out_.compare(match.sense, netPort(ports[0].first));
-    const bool single = std::all_of(ports.begin(), ports.end(),
-                                    [](const auto& range) { return range.first == range.last; });
+    const bool single = std::none_of(ports.begin(), ports.end(), isRange);
     if (ports.size() == 1) {
       out_.expression("range", [&] {
         out_.be32(NFTA_RANGE_SREG, kFirst);
@@ -95,7 +113,7 @@ class Encoder {
       return;
     }
     using Kind = NftAnonymousSet::Kind;
-    anonymous({single ? Kind::Ports : Kind::PortRanges, std::move(ports)}, match.sense);
+    anonymous({single ? Kind::Ports : Kind::PortRanges, std::move(ports), {}}, match.sense);
   }
   void operator()(const IcmpMatch& match) {
     Bytes value{match.type};
@@ -109,6 +127,7 @@ class Encoder {
     const End end = match.dimensions.front();
     switch (match.type) {
       case SetType::HashNet:
+      case SetType::HashAddress:
         out_.payload(NFT_PAYLOAD_NETWORK_HEADER, addressAt(family_, end), kFirst);
         break;
       case SetType::HashIpPort: {
@@ -120,7 +139,7 @@ class Encoder {
         break;
       }
       case SetType::HashNetIface:
-      case SetType::VerdictMap:
+      case SetType::NumberMap:
         loadInterfaceAndAddress(end);
         break;
     }
@@ -188,10 +207,7 @@ class Encoder {
   void operator()(const SetMark& action) {
     out_.meta(NFT_META_MARK, kFirst);
     out_.bitwise(native(~(action.mask | action.value)), native(action.value));
-    out_.expression("meta", [&] {
-      out_.be32(NFTA_META_KEY, NFT_META_MARK);
-      out_.be32(NFTA_META_SREG, kFirst);
-    });
+    setMark(kFirst);
   }
   void operator()(const LogPacket& action) {
     out_.expression("log", [&] {
@@ -213,21 +229,30 @@ class Encoder {
       problem("translation to " + action.to.str() + ": the other IP family");
     const auto bytes = action.to.bytes();
     out_.load(kFirst, {bytes.begin(), bytes.end()});
-    loadPorts(action.toPorts, kSecond, NFT_REG_3);
+    loadPorts(action.toPorts, kSecond, kThird);
     out_.expression("nat", [&] {
       out_.be32(NFTA_NAT_TYPE, NFT_NAT_SNAT);
       out_.be32(NFTA_NAT_FAMILY, family_ == Family::V4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
       out_.be32(NFTA_NAT_REG_ADDR_MIN, kFirst);
       if (action.toPorts) {
         out_.be32(NFTA_NAT_REG_PROTO_MIN, kSecond);
-        out_.be32(NFTA_NAT_REG_PROTO_MAX, NFT_REG_3);
+        out_.be32(NFTA_NAT_REG_PROTO_MAX, kThird);
       }
       if (action.fullyRandom) out_.be32(NFTA_NAT_FLAGS, NF_NAT_RANGE_PROTO_RANDOM_FULLY);
     });
   }
+  /// nft before 1.1.1 ends with an assertion when it lists a look-up by what another one found. So
+  /// the number goes through the mark, which is put back at once.
   void operator()(const LookUpChain& action) {
+    if (action.chains.empty()) return problem("a look-up of no chain");
+    out_.meta(NFT_META_MARK, kThird);
+    if (action.clear != 0) out_.bitwise(native(~action.clear), native(0), kThird);
     loadInterfaceAndAddress(action.end);
-    lookUp(action.map, Sense::Is, NFT_REG_VERDICT);
+    lookUp(action.map, Sense::Is, kFirst);
+    setMark(kFirst);
+    out_.meta(NFT_META_MARK, kFirst);
+    setMark(kThird);
+    anonymous({NftAnonymousSet::Kind::Chains, {}, action.chains}, Sense::Is, NFT_REG_VERDICT);
   }
 
  private:
@@ -235,20 +260,6 @@ class Encoder {
 
   void problem(const std::string& what) {
     if (problem_.empty()) problem_ = what;
-  }
-
-  /// Sorted and disjoint: nf_tables takes no intervals that overlap.
-  static std::vector<PortRange> merged(std::vector<PortRange> ports) {
-    std::sort(ports.begin(), ports.end());
-    std::vector<PortRange> out;
-    for (const auto& range : ports) {
-      if (!out.empty() && range.first <= out.back().last + 1) {
-        out.back().last = std::max(out.back().last, range.last);
-      } else {
-        out.push_back(range);
-      }
-    }
-    return out;
   }
 
   void loadInterfaceAndAddress(End end) {
@@ -266,12 +277,18 @@ class Encoder {
     if (reg != kNoRegister) out_.be32(NFTA_LOOKUP_DREG, reg);
     if (sense == Sense::IsNot) out_.be32(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
   }
+  void setMark(std::uint32_t reg) {
+    out_.expression("meta", [&] {
+      out_.be32(NFTA_META_KEY, NFT_META_MARK);
+      out_.be32(NFTA_META_SREG, reg);
+    });
+  }
   void lookUp(std::string_view set, Sense sense, std::uint32_t reg) {
     out_.expression("lookup", [&] { lookUpAttributes(set, sense, reg); });
   }
-  void anonymous(NftAnonymousSet set, Sense sense) {
+  void anonymous(NftAnonymousSet set, Sense sense, std::uint32_t reg = kNoRegister) {
     out_.expression("lookup", [&] {
-      lookUpAttributes(kNftAnonymousSet, sense, kNoRegister);
+      lookUpAttributes(kNftAnonymousSet, sense, reg);
       out_.be32(NFTA_LOOKUP_SET_ID, 0);
       done_.setIds.push_back(out_.size() - sizeof(std::uint32_t));
     });
@@ -285,6 +302,29 @@ class Encoder {
 };
 
 }  // namespace
+
+void appendNftAlternatives(const Rule& rule, std::vector<Rule>& out) {
+  constexpr std::size_t kMost = 4;
+  const auto limited = [](const Match& match) {
+    return std::holds_alternative<RateLimitMatch>(match);
+  };
+  // Two rules with one limit each let twice as much through.
+  const bool isLimited = std::any_of(rule.matches.begin(), rule.matches.end(), limited);
+  for (std::size_t i = 0; !isLimited && i < rule.matches.size(); ++i) {
+    const auto* match = std::get_if<PortsMatch>(&rule.matches[i]);
+    if (match == nullptr || match->sense == Sense::IsNot) continue;
+    const auto ports = merged(match->ports);
+    if (ports.size() < 2 || ports.size() > kMost ||
+        std::none_of(ports.begin(), ports.end(), isRange))
+      continue;
+    for (const PortRange& range : ports) {
+      out.push_back(rule);
+      std::get<PortsMatch>(out.back().matches[i]).ports = {range};
+    }
+    return;
+  }
+  out.push_back(rule);
+}
 
 Result<NftExpressions> nftExpressions(const Rule& rule, Family family) {
   return Encoder(family).encode(rule);

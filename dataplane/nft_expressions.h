@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,11 @@
 /// them. Source of the formats: linux/netfilter/nf_tables.h. Pure; any thread.
 namespace margay::dataplane {
 
-/// A set of ports without a name that lives and dies with the one rule that refers to it.
+/// A set or map without a name that lives and dies with the one rule that refers to it.
 struct NftAnonymousSet {
-  enum class Kind : std::uint8_t { Ports, PortRanges } kind = Kind::Ports;
-  std::vector<PortRange> ports;  ///< sorted, disjoint
+  enum class Kind : std::uint8_t { Ports, PortRanges, Chains } kind = Kind::Ports;
+  std::vector<PortRange> ports;               ///< sorted, disjoint
+  std::map<std::uint32_t, ChainName> chains;  ///< by number: goes there
 };
 
 /// The value of NFTA_RULE_EXPRESSIONS, and what must exist before the rule. Where a look-up refers
@@ -27,6 +29,10 @@ struct NftExpressions {
   std::vector<NftAnonymousSet> sets;
   std::vector<std::size_t> setIds;
 };
+
+/// Appends the rules that nf_tables gets for one rule: where ports are a few ranges, one for each
+/// of them, for packets and the kernel's loading pay more for a set of intervals. At most four.
+void appendNftAlternatives(const Rule& rule, std::vector<Rule>& out);
 
 /// `Errc::Invalid` says what no rule can hold. O(size of the rule).
 [[nodiscard]] Result<NftExpressions> nftExpressions(const Rule& rule, Family family);

@@ -103,7 +103,8 @@ Result<std::vector<SetSpec>> listNftSets(NfnetlinkSocket& socket, Family family)
     spec.family = family;
     const NftSetLayout seen{
         flags & (NFT_SET_MAP | NFT_SET_INTERVAL), set.number(NFTA_SET_KEY_TYPE).value_or(0),
-        set.number(NFTA_SET_KEY_LEN).value_or(0), set.number(NFTA_SET_DATA_TYPE).value_or(0)};
+        set.number(NFTA_SET_KEY_LEN).value_or(0), set.number(NFTA_SET_DATA_TYPE).value_or(0),
+        set.number(NFTA_SET_DATA_LEN).value_or(0)};
     const bool ours = set.find(NFTA_SET_USERDATA) != nullptr;
     if (!ours || seen != nftLayout(spec.type, family)) spec.maxElements = 0;
     out.push_back(std::move(spec));

@@ -32,9 +32,20 @@ RuleDigest digestOf(const NftExpressions& expressions, std::string_view comment)
   hash.add(std::span<const std::uint8_t>(expressions.bytes));
   for (const auto& set : expressions.sets) {
     for (const auto& range : set.ports) hash.add(std::uint32_t{range.first} << 16 | range.last);
+    for (const auto& [number, chain] : set.chains) {
+      hash.add(number);
+      hash.add(chain);
+    }
   }
   hash.add(comment);
   return hash.value();
+}
+
+std::vector<Rule> alternativesOf(std::span<const Rule> rules) {
+  std::vector<Rule> out;
+  out.reserve(rules.size());
+  for (const Rule& rule : rules) appendNftAlternatives(rule, out);
+  return out;
 }
 
 }  // namespace
@@ -62,7 +73,7 @@ Result<std::vector<RuleDigest>> NftDriver::Rules::digests(TableId table,
                                                           std::span<const Rule> rules) {
   std::vector<RuleDigest> out;
   out.reserve(rules.size());
-  for (const Rule& rule : rules) {
+  for (const Rule& rule : alternativesOf(rules)) {
     const auto expressions = nftExpressions(rule, table.family);
     if (!expressions) {
       return Fail(
@@ -76,10 +87,11 @@ Result<std::vector<RuleDigest>> NftDriver::Rules::digests(TableId table,
 Result<std::vector<NftDriver::Rules::Chain>> NftDriver::Rules::encode(TableId table,
                                                                       const TableEdit& edit) {
   std::vector<Chain> out;
-  for (const auto& [name, rules] : edit.set) out.push_back({name, *rules, {}, std::nullopt, 0});
+  for (const auto& [name, rules] : edit.set)
+    out.push_back({name, alternativesOf(*rules), {}, std::nullopt, 0});
   for (const auto& [hook, rules] : edit.hooks) {
     const NftBaseChain base{table.table, hook};
-    out.push_back({baseChainName(base), rules, {}, base, 0});
+    out.push_back({baseChainName(base), alternativesOf(rules), {}, base, 0});
   }
   for (Chain& chain : out) {
     for (const Rule& rule : chain.rules) {

@@ -85,7 +85,7 @@ NftUserdata setUserdata(const SetSpec& spec) {
 std::optional<SetSpec> specIn(std::span<const std::uint8_t> userdata) {
   const auto type = get<std::uint8_t>(userdata, kSetType);
   const auto maximum = get<std::uint32_t>(userdata, kMaxElements);
-  if (!type || !maximum || *type > static_cast<std::uint8_t>(SetType::VerdictMap))
+  if (!type || !maximum || *type > static_cast<std::uint8_t>(SetType::HashAddress))
     return std::nullopt;
   SetSpec out;
   out.type = static_cast<SetType>(*type);

@@ -65,10 +65,10 @@ class NftWriter {
       be32(NFTA_PAYLOAD_LEN, where.length);
     });
   }
-  void bitwise(const Bytes& mask, const Bytes& flip) {
+  void bitwise(const Bytes& mask, const Bytes& flip, std::uint32_t reg = kFirst) {
     expression("bitwise", [&] {
-      be32(NFTA_BITWISE_SREG, kFirst);
-      be32(NFTA_BITWISE_DREG, kFirst);
+      be32(NFTA_BITWISE_SREG, reg);
+      be32(NFTA_BITWISE_DREG, reg);
       be32(NFTA_BITWISE_LEN, static_cast<std::uint32_t>(mask.size()));
       data(NFTA_BITWISE_MASK, mask);
       data(NFTA_BITWISE_XOR, flip);

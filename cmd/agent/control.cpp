@@ -34,8 +34,10 @@ api::HttpResponse inspect(Daemon& daemon, const std::string& what) {
     return rendered<Endpoints>(
         daemon, [&] { return engine().endpoints(); }, endpointsJson);
   if (what == "sets")
-    return rendered<std::vector<controllers::Membership::View>>(
-        daemon, [&] { return engine().sets(); }, setsJson);
+    return rendered<std::pair<std::vector<controllers::Membership::View>, controllers::Dispatch>>(
+        daemon,
+        [&] { return std::pair(engine().sets(), daemon.controller().options().statics.dispatch); },
+        [](const auto& copy) { return setsJson(copy.first, copy.second); });
   if (what == "policies")
     return rendered<std::vector<controllers::PolicyView>>(
         daemon, [&] { return engine().policies(); }, policiesJson);

@@ -1,5 +1,6 @@
 #include "cmd/agent/inspect_json.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -48,6 +49,17 @@ std::vector<std::string> memberTexts(const controllers::Membership::View& set) {
 
 Json listJson(const std::vector<std::string>& list) {
   return list.empty() ? Json::array() : Json(list);
+}
+
+/// What the kernel's set is called.
+std::string kernelName(const controllers::Membership::View& set, Family family,
+                       controllers::Dispatch dispatch) {
+  auto name = controllers::setName(set.id, family);
+  const bool hasNets = std::any_of(set.members.begin(), set.members.end(), [&](const auto& member) {
+    return member.net.family() == family && !member.net.isHost();
+  });
+  return hasNets && dispatch == controllers::Dispatch::Maps ? controllers::intervalSetName(name)
+                                                            : name;
 }
 
 std::string_view opText(Op op) {
@@ -124,7 +136,8 @@ Json endpointsJson(
   return out;
 }
 
-Json setsJson(const std::vector<controllers::Membership::View>& sets) {
+Json setsJson(const std::vector<controllers::Membership::View>& sets,
+              controllers::Dispatch dispatch) {
   auto out = Json::array();
   for (const auto& set : sets) {
     Json entry = {{"selector", set.id.selector}, {"members", listJson(memberTexts(set))}};
@@ -134,8 +147,8 @@ Json setsJson(const std::vector<controllers::Membership::View>& sets) {
     }
     if (set.id.kind == SetKind::Service || set.id.kind == SetKind::ServiceNoPort)
       entry["service"] = set.id.service.ns + '/' + set.id.service.name;
-    entry["kernel"] = {controllers::setName(set.id, Family::V4),
-                       controllers::setName(set.id, Family::V6)};
+    entry["kernel"] = {kernelName(set, Family::V4, dispatch),
+                       kernelName(set, Family::V6, dispatch)};
     out.push_back(std::move(entry));
   }
   return out;

@@ -17,7 +17,8 @@ using Json = nlohmann::ordered_json;
 
 [[nodiscard]] Json endpointsJson(
     const std::vector<std::shared_ptr<const controllers::LocalEndpoint>>& endpoints);
-[[nodiscard]] Json setsJson(const std::vector<controllers::Membership::View>& sets);
+[[nodiscard]] Json setsJson(const std::vector<controllers::Membership::View>& sets,
+                            controllers::Dispatch dispatch);
 [[nodiscard]] Json policiesJson(const std::vector<controllers::PolicyView>& policies);
 [[nodiscard]] Json groupsJson(const std::vector<controllers::GroupView>& groups);
 [[nodiscard]] Json configJson(const api::Parameters& parameters);

@@ -20,7 +20,7 @@ inline constexpr reconcile::Phase kHost = 8;    ///< sysctls, neighbours, routes
 inline constexpr reconcile::Phase kPurge = 9;   ///< flows of addresses that left an interface
 inline constexpr reconcile::Phase kAdmit = 10;  ///< who may send now
 inline constexpr reconcile::Phase kLateTransaction =
-    11;  ///< nf_tables: who may send now, where flows had to be purged before
+    11;  ///< nf_tables: who may send now, where flows had to be purged before; into new groups
 inline constexpr reconcile::Phase kShrink = 12;   ///< removals from selector sets
 inline constexpr reconcile::Phase kDestroy = 13;  ///< sets that nothing refers to any more
 

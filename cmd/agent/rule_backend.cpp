@@ -74,6 +74,7 @@ Result<void> RuleBackend::apply(const controllers::DesiredChange& change, bool a
     for (const auto& member : members.added) sets_->addMember(set, member);
   }
   sets_->admitLate(admitLate);
+  sets_->rulesChange(!change.tables.empty());
   for (const auto& table : rules_) {
     const auto wanted = change.tables.find(table->id());
     if (wanted == change.tables.end()) continue;

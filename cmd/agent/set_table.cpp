@@ -129,20 +129,23 @@ reconcile::Phase SetTableAdapter::phaseOf(GroupStep step, const SetName& name) c
   return kDestroy;
 }
 
-/// All in one transaction, in the order in which the kernel can take it: what goes makes room for
-/// what comes, and a chain that a map names must be there before.
+/// In one transaction, in the order in which the kernel can take it: what goes makes room for what
+/// comes, and rules need their sets. But a packet that is still in an old rule looks into a map as
+/// it is now, and must know every number in it: where rules change, the numbers follow them in a
+/// transaction of their own.
 reconcile::Phase SetTableAdapter::nftPhaseOf(GroupStep step, const SetName& name) const {
   const auto type = types_.find(name);
-  const bool isMap = type != types_.end() && type->second == SetType::VerdictMap;
+  const bool isLate = rulesChange_ && type != types_.end() && type->second == SetType::NumberMap;
+  const auto joins = isLocalSet(name) && admitLate_ ? kAdmit : kSets;
   switch (step) {
     case GroupStep::RemoveItem:
-      return kLeave;
+      return isLate ? kHost : kLeave;
     case GroupStep::Create:
       return kSets;
     case GroupStep::FillNew:
+      return joins;
     case GroupStep::AddItem:
-      if (isLocalSet(name) && admitLate_) return kAdmit;
-      return isMap ? kJoin : kSets;
+      return isLate ? kAdmit : joins;
     case GroupStep::Destroy:
       return kLeaveGroup;
   }

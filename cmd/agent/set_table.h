@@ -34,6 +34,8 @@ class SetTableAdapter {
   void removeMember(const dataplane::SetName& set, const dataplane::SetMember& member);
   /// nf_tables: until the next call, who joins may send only after flows were purged.
   void admitLate(bool late) { admitLate_ = late; }
+  /// nf_tables: until the next call, rules change together with the sets.
+  void rulesChange(bool change) { rulesChange_ = change; }
 
   [[nodiscard]] Table& table() { return *table_; }
   [[nodiscard]] const Table& table() const { return *table_; }
@@ -48,6 +50,7 @@ class SetTableAdapter {
 
   Backend backend_;
   bool admitLate_ = false;
+  bool rulesChange_ = false;
   std::map<dataplane::SetName, dataplane::SetType> types_;  // of desired sets
   std::map<dataplane::SetName, dataplane::PrefixCover> covers_;
   std::unique_ptr<Table> table_;

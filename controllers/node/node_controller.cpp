@@ -166,28 +166,88 @@ DesiredChange NodeController::apply(const PolicyDelta& delta) {
   return out;
 }
 
+namespace {
+
+/// The part of the family; no value if it has none.
+std::optional<MembersChange> ofFamily(const SetMembersChange& change, Family family) {
+  const auto isMine = [&](const dataplane::SetMember& member) {
+    return member.net.family() == family;
+  };
+  MembersChange mine;
+  std::copy_if(change.removed.begin(), change.removed.end(), std::back_inserter(mine.removed),
+               isMine);
+  std::copy_if(change.added.begin(), change.added.end(), std::back_inserter(mine.added), isMine);
+  if (mine.removed.empty() && mine.added.empty()) return std::nullopt;
+  return mine;
+}
+
+/// Sets of addresses, which may have nets among them.
+bool holdsNets(const SetId& id) {
+  return setType(id.kind) == dataplane::SetType::HashNet;
+}
+
+}  // namespace
+
 void NodeController::applySets(const PolicyDelta& delta, DesiredChange& out) {
   for (const auto& state : families_) {
+    const auto applies = [&](const SetId& id) { return !useMaps() || !holdsNets(id); };
     for (const auto& id : delta.setsRemoved) {
-      out.setsRemoved.push_back(setName(id, state.family));
+      if (applies(id)) out.setsRemoved.push_back(setName(id, state.family));
     }
-    for (const auto& id : delta.setsAdded)
-      out.setsAdded.push_back(
-          {setName(id, state.family), setType(id.kind), state.family, options_.maxSetElements});
+    for (const auto& id : delta.setsAdded) {
+      if (applies(id))
+        out.setsAdded.push_back(
+            {setName(id, state.family), setType(id.kind), state.family, options_.maxSetElements});
+    }
+    for (const auto& change : delta.members) {
+      if (!applies(change.set)) continue;
+      if (auto mine = ofFamily(change, state.family))
+        out.members.insert_or_assign(setName(change.set, state.family), std::move(*mine));
+    }
+    if (useMaps()) applyAddressSets(delta, state.family, out);
   }
+}
+
+/// A set that gets its first net, or loses its last one, is another one from then on.
+void NodeController::applyAddressSets(const PolicyDelta& delta, Family family, DesiredChange& out) {
+  auto& sets = addressSets_[family];
+  const auto add = [&](const dataplane::SetName& plain) {
+    const auto [name, type] = sets.layout(plain);
+    out.setsAdded.push_back({name, type, family, options_.maxSetElements});
+  };
+  for (const auto& id : delta.setsRemoved) {
+    if (!holdsNets(id)) continue;
+    const auto plain = setName(id, family);
+    out.setsRemoved.push_back(sets.layout(plain).first);
+    sets.forget(plain);
+  }
+  std::set<dataplane::SetName> fresh;
+  for (const auto& id : delta.setsAdded) {
+    if (holdsNets(id)) fresh.insert(setName(id, family));
+  }
+  std::vector<SetId> changed;
   for (const auto& change : delta.members) {
-    for (const auto& state : families_) {
-      const auto ofFamily = [&](const dataplane::SetMember& member) {
-        return member.net.family() == state.family;
-      };
-      MembersChange mine;
-      std::copy_if(change.removed.begin(), change.removed.end(), std::back_inserter(mine.removed),
-                   ofFamily);
-      std::copy_if(change.added.begin(), change.added.end(), std::back_inserter(mine.added),
-                   ofFamily);
-      if (!mine.removed.empty() || !mine.added.empty())
-        out.members.insert_or_assign(setName(change.set, state.family), std::move(mine));
+    auto mine = holdsNets(change.set) ? ofFamily(change, family) : std::nullopt;
+    if (!mine) continue;
+    const auto plain = setName(change.set, family);
+    const auto before = sets.layout(plain).first;
+    if (sets.count(plain, *mine)) {
+      tablesDirty_ = true;
+      if (!fresh.contains(plain)) {
+        out.setsRemoved.push_back(before);
+        add(plain);
+        changed.push_back(change.set);
+        continue;
+      }
     }
+    out.members.insert_or_assign(sets.layout(plain).first, std::move(*mine));
+  }
+  for (const auto& plain : fresh) add(plain);
+  if (changed.empty()) return;
+  for (const auto& view : engine_.sets()) {
+    if (std::find(changed.begin(), changed.end(), view.id) == changed.end()) continue;
+    if (auto all = ofFamily({view.id, view.members, {}}, family))
+      out.members.insert_or_assign(sets.layout(setName(view.id, family)).first, std::move(*all));
   }
 }
 
@@ -292,10 +352,12 @@ void NodeController::applyTables(DesiredChange& out) {
     out.tables[{state.family, dataplane::TableName::Raw}] =
         rawTable(state.family, options_.statics, shared);
     auto filter = filterTable(state.family, options_.statics);
-    for (const auto& [name, rules] : state.chains.chains())
-      filter.chains.insert_or_assign(name, rules);
+    const auto& marks = options_.statics.rules.marks;
+    auto policies = useMaps() ? addressSets_[state.family].renamed(state.chains.chains())
+                              : state.chains.chains();
+    filter.chains.merge(policies);
     for (const auto* layout : {&ingress_, &egress_}) {
-      for (auto& [name, rules] : useMaps() ? mapChains(*layout, shared, state.family)
+      for (auto& [name, rules] : useMaps() ? mapChains(*layout, shared, state.family, marks)
                                            : dispatchChains(*layout, shared, state.family))
         filter.chains.insert_or_assign(name, rules);
     }

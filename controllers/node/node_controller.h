@@ -13,6 +13,7 @@
 #include "controllers/endpoints/endpoint_routes.h"
 #include "controllers/endpoints/interface_table.h"
 #include "controllers/nat/masquerade.h"
+#include "controllers/node/address_sets.h"
 #include "controllers/node/desired_change.h"
 #include "controllers/node/notices.h"
 #include "controllers/node/programmed_interfaces.h"
@@ -70,8 +71,6 @@ class NodeController {
   }
   /// Another number whenever `notices` may say something else.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
-  /// Any thread: it never changes.
-  [[nodiscard]] const std::string& nodeName() const { return nodeName_; }
   [[nodiscard]] const std::vector<WorkloadInterface>& interfaces() const {
     return interfaces_.interfaces();
   }
@@ -92,6 +91,7 @@ class NodeController {
   void findUncovered();
   DesiredChange apply(const PolicyDelta& delta);
   void applySets(const PolicyDelta& delta, DesiredChange& out);
+  void applyAddressSets(const PolicyDelta& delta, Family family, DesiredChange& out);
   void applyGroups(const PolicyDelta& delta, DesiredChange& out);
   void applyInterfaces(DesiredChange& out);
   [[nodiscard]] InterfaceContext interfaceContext() const;
@@ -115,6 +115,7 @@ class NodeController {
   std::map<std::string, GroupPtr> groups_[2];  // by direction, then hash
   DispatchLayout ingress_{api::PolicyDirection::Ingress, {}};
   DispatchLayout egress_{api::PolicyDirection::Egress, {}};
+  std::map<Family, AddressSets> addressSets_;  // with maps
   InterfaceTable interfaces_;
   std::set<Prefix> shared_;
   ProgrammedInterfaces programmed_;

@@ -12,7 +12,7 @@ namespace {
 std::vector<SetEntry> wantedEntries(const WorkloadInterface& interface,
                                     const InterfaceContext& context) {
   auto entries = context.dispatch == Dispatch::Maps
-                     ? mapEntries(interface, context.shared)
+                     ? mapEntries(interface, context.ingress, context.egress, context.shared)
                      : dispatchEntries(interface, context.ingress, context.egress, context.shared);
   std::vector<SetEntry> wanted = std::move(entries.groups);
   wanted.insert(wanted.end(), entries.local.begin(), entries.local.end());

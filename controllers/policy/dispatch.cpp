@@ -1,6 +1,7 @@
 #include "controllers/policy/dispatch.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/hash.h"
@@ -17,6 +18,7 @@ using dataplane::SetMember;
 using dataplane::SetType;
 
 constexpr std::size_t kBitsInName = 20;
+constexpr std::size_t kDigitsOfNumber = 8;
 
 std::string setPrefix(Family family) {
   return family == Family::V4 ? "mgy4-" : "mgy6-";
@@ -54,6 +56,19 @@ void split(std::span<const GroupPtr> groups, const std::string& bits,
   const auto low = static_cast<std::size_t>(middle - groups.begin());
   split(groups.first(low), bits + '0', out);
   split(groups.subspan(low), bits + '1', out);
+}
+
+/// `groups` are sorted by hash.
+std::map<std::string, std::uint32_t> numbersOf(std::span<const GroupPtr> groups) {
+  std::map<std::string, std::uint32_t> out;
+  std::set<std::uint32_t> taken;
+  for (const GroupPtr& group : groups) {
+    std::uint32_t number = 0;
+    std::from_chars(group->hash.data(), group->hash.data() + kDigitsOfNumber, number, 16);
+    while (!taken.insert(number).second) ++number;
+    out.emplace(group->hash, number);
+  }
+  return out;
 }
 
 bool isLinkLocal(const Prefix& prefix) {
@@ -128,6 +143,7 @@ DispatchLayout dispatchLayout(PolicyDirection direction, std::span<const GroupPt
   DispatchLayout layout;
   layout.direction = direction;
   split(sorted, {}, layout.buckets);
+  layout.numbers = numbersOf(sorted);
   return layout;
 }
 
@@ -230,20 +246,24 @@ DispatchEntries dispatchEntries(const WorkloadInterface& interface, const Dispat
 }
 
 dataplane::SetSpec dispatchMap(PolicyDirection direction, Family family) {
-  return {setPrefix(family) + (isIngress(direction) ? "to" : "from"), SetType::VerdictMap, family};
+  return {setPrefix(family) + (isIngress(direction) ? "to" : "from"), SetType::NumberMap, family};
 }
 
-DispatchEntries mapEntries(const WorkloadInterface& interface, const std::set<Prefix>& shared) {
+DispatchEntries mapEntries(const WorkloadInterface& interface, const DispatchLayout& ingress,
+                           const DispatchLayout& egress, const std::set<Prefix>& shared) {
   DispatchEntries entries;
   for (const Family family : {Family::V4, Family::V6}) {
     const std::vector<Prefix> prefixes = setPrefixesOf(interface, shared, family);
     for (const GroupPtr& group : {interface.endpoint->ingress, interface.endpoint->egress}) {
       if (!group) continue;
-      const SharedString chain(groupChainName(*group));
+      const auto& numbers = (isIngress(group->direction) ? ingress : egress).numbers;
+      const auto number = numbers.find(group->hash);
+      if (number == numbers.end()) continue;
+      const SharedString target(dataplane::numberText(number->second));
       for (const Prefix& prefix : prefixes) {
         entries.groups.push_back(
             {dispatchMap(group->direction, family).name, memberOf(prefix, interface.device)});
-        entries.groups.back().member.target = chain;
+        entries.groups.back().member.target = target;
       }
     }
     for (const Prefix& prefix : prefixes)
@@ -253,12 +273,19 @@ DispatchEntries mapEntries(const WorkloadInterface& interface, const std::set<Pr
 }
 
 ChainMap mapChains(const DispatchLayout& layout, std::span<const SharedSource> shared,
-                   Family family) {
+                   Family family, const MarkBits& marks) {
   const bool in = isIngress(layout.direction);
-  std::vector<Rule> rules{{{},
-                           dataplane::LookUpChain{dispatchMap(layout.direction, family).name,
-                                                  in ? End::Destination : End::Source},
-                           {}}};
+  const std::uint32_t ours = marks.accept | marks.pass;
+  dataplane::LookUpChain look{
+      dispatchMap(layout.direction, family).name, in ? End::Destination : End::Source, {}, ours};
+  for (const auto& bucket : layout.buckets) {
+    for (const GroupPtr& group : bucket.groups)
+      look.chains.emplace(layout.numbers.at(group->hash), groupChainName(*group));
+  }
+  std::vector<Rule> rules;
+  if (!look.chains.empty())
+    rules.push_back({{}, std::move(look), "the number of the workload's group, then its chain"});
+  rules.push_back({{}, dataplane::SetMark{0, ours}, {}});
   for (const SharedSource& source : shared) {
     if (in ? source.ingress : source.egress) rules.push_back(sharedRule(source, layout.direction));
   }

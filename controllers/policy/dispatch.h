@@ -21,7 +21,7 @@ inline constexpr std::string_view kFromDispatchChain = "mgy-from-dispatch";
 inline constexpr std::string_view kToDispatchChain = "mgy-to-dispatch";
 
 /// How a packet finds its group: sets of (address, interface) that rules ask one after the other,
-/// or one map from (interface, address) to its chain.
+/// or one map from (interface, address) to the group's number.
 enum class Dispatch : std::uint8_t { Sets, Maps };
 
 /// Up to this many groups, or buckets' groups, are asked one after the other.
@@ -41,6 +41,9 @@ struct DispatchLayout {
   };
   api::PolicyDirection direction = api::PolicyDirection::Ingress;
   std::vector<Bucket> buckets;  ///< by bits
+  /// Of the groups, by their hash: its first 8 digits, or the next free number where two groups
+  /// begin with the same digits.
+  std::map<std::string, std::uint32_t> numbers = {};
   bool operator==(const DispatchLayout&) const = default;
 };
 
@@ -95,13 +98,15 @@ struct DispatchEntries {
                                               const DispatchLayout& egress,
                                               const std::set<Prefix>& shared);
 
-/// With maps: "mgy4-from" and "mgy4-to", which give (interface, address) the chain of its group.
+/// With maps: "mgy4-from" and "mgy4-to", which give (interface, address) the number of its group.
 [[nodiscard]] dataplane::SetSpec dispatchMap(api::PolicyDirection direction, Family family);
 [[nodiscard]] DispatchEntries mapEntries(const WorkloadInterface& interface,
+                                         const DispatchLayout& ingress,
+                                         const DispatchLayout& egress,
                                          const std::set<Prefix>& shared);
-/// As dispatchChains, with maps.
+/// As dispatchChains, with maps. A packet comes to its group's chain, or back, without our marks.
 [[nodiscard]] ChainMap mapChains(const DispatchLayout& layout, std::span<const SharedSource> shared,
-                                 Family family);
+                                 Family family, const MarkBits& marks);
 
 /// kFromDispatchChain (for the egress layout) or kToDispatchChain, with its buckets.
 [[nodiscard]] ChainMap dispatchChains(const DispatchLayout& layout,

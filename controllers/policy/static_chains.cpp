@@ -71,7 +71,8 @@ std::vector<Rule> connectionRules(const StaticOptions& options) {
   }
   if (options.invalid == InvalidPackets::Drop)
     rules.push_back({{invalid()}, denyAction(options.rules.deny), {}});
-  rules.push_back({{}, dataplane::SetMark{0, ours}, {}});
+  // With maps the dispatch chain does that.
+  if (options.dispatch == Dispatch::Sets) rules.push_back({{}, dataplane::SetMark{0, ours}, {}});
   return rules;
 }
 

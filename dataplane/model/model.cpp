@@ -32,6 +32,12 @@ int hexDigit(char c) {
 
 }  // namespace
 
+std::string numberText(std::uint32_t number) {
+  char text[11];
+  std::snprintf(text, sizeof text, "0x%08x", number);
+  return text;
+}
+
 std::string formatMac(const MacAddress& mac) {
   char text[18];
   std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],

@@ -150,12 +150,15 @@ struct SourceNat {
   bool operator==(const SourceNat&) const = default;
 };
 
-/// Looks the interface and address of an end up in `map` (SetType::VerdictMap) and goes to the
-/// chain that it finds; continues with the next rule if it finds none. Source is the interface the
-/// packet came in by, Destination the one that it leaves by. nftables only.
+/// Looks the interface and address of an end up in `map` (SetType::NumberMap) and goes to the chain
+/// that has the number which it finds, with the bits `clear` of the mark cleared; continues with
+/// the next rule, the mark as it is, if it finds none. Source is the interface the packet came in
+/// by, Destination the one that it leaves by. nftables only.
 struct LookUpChain {
   SetName map;
   End end = End::Source;
+  std::map<std::uint32_t, ChainName> chains;
+  std::uint32_t clear = 0;
   bool operator==(const LookUpChain&) const = default;
 };
 

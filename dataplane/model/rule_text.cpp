@@ -221,7 +221,11 @@ struct ActionText {
   }
   std::string operator()(const LookUpChain& action) const {
     const std::string end = action.end == End::Source ? "src,src" : "dst,dst";
-    return "vmap " + end + " @" + action.map;
+    std::string text =
+        "map " + end + " @" + action.map + " mark & " + hexText(~action.clear) + " vmap {";
+    for (const auto& [number, chain] : action.chains)
+      text += ' ' + numberText(number) + " : goto " + chain + ',';
+    return text + '}';
   }
 };
 

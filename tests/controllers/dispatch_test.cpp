@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/hash.h"
@@ -16,6 +17,7 @@ using api::PolicyDirection;
 using test::net;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 GroupPtr group(const std::string& hash, PolicyDirection direction = PolicyDirection::Egress) {
   auto out = std::make_shared<Group>();
@@ -167,6 +169,45 @@ TEST(Dispatch, SharedSourcesAreJudgedByTheGroupOfTheirInterface) {
       "mgy-to-dispatch: --match-set mgy4-gi-cccccccccccccccc dst,dst -g mgy-gi-cccccccccccccccc\n"
       "mgy-to-dispatch: -o cali1 -g mgy-gi-cccccccccccccccc\n"
       "mgy-to-dispatch: -o cali2 -d 10.0.0.0/8 -g mgy-gi-cccccccccccccccc\n");
+}
+
+TEST(Dispatch, AGroupsNumberIsTheBeginningOfItsHash) {
+  const std::vector<GroupPtr> two{group("0badcafe00000000"), group("fffffffe00000000")};
+  EXPECT_THAT(
+      dispatchLayout(PolicyDirection::Egress, two).numbers,
+      ElementsAre(Pair("0badcafe00000000", 0x0badcafe), Pair("fffffffe00000000", 0xfffffffe)));
+}
+
+TEST(Dispatch, NoTwoGroupsHaveOneNumberThoughTheirHashesBeginAlike) {
+  const std::vector<GroupPtr> alike{group("0badcafe00000001"), group("0badcafe00000000"),
+                                    group("0badcaff00000000"), group("ffffffff00000001"),
+                                    group("ffffffff00000000"), group("0000000000000000")};
+  const auto layout = dispatchLayout(PolicyDirection::Egress, alike);
+  std::set<std::uint32_t> numbers;
+  for (const auto& [hash, number] : layout.numbers) numbers.insert(number);
+  EXPECT_EQ(numbers.size(), alike.size());
+  auto turned = alike;
+  std::reverse(turned.begin(), turned.end());
+  EXPECT_EQ(dispatchLayout(PolicyDirection::Egress, turned), layout);
+}
+
+TEST(Dispatch, WithMapsOneLookUpFindsTheNumberAndOneItsChain) {
+  const auto one = group("0badcafe00000000");
+  const auto layout = dispatchLayout(PolicyDirection::Egress, std::vector{one});
+  const auto entries = mapEntries(interface("cali1", {"10.0.0.1"}, {}, {}, one), {}, layout, {});
+  ASSERT_EQ(entries.groups.size(), 1U);
+  EXPECT_EQ(entries.groups.front().set, "mgy4-from");
+  EXPECT_EQ(entries.groups.front().member.target.view(), "0x0badcafe");
+  const MarkBits marks{0x10000, 0x20000};
+  const auto chains = mapChains(layout, {}, Family::V4, marks);
+  const auto& rules = *chains.at("mgy-from-dispatch");
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(dataplane::ruleText(rules.front(), Family::V4),
+            "-m comment --comment \"the number of the workload's group, then its chain\" map "
+            "src,src @mgy4-from mark & 0xfffcffff vmap { 0x0badcafe : goto "
+            "mgy-go-0badcafe00000000,}");
+  const DispatchLayout none{PolicyDirection::Egress, {}};
+  EXPECT_EQ(mapChains(none, {}, Family::V4, marks).at("mgy-from-dispatch")->size(), 1U);
 }
 
 }  // namespace

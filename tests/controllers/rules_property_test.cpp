@@ -386,7 +386,7 @@ RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBuck
   const auto egress = dispatchLayout(api::PolicyDirection::Egress, groups);
   table.chains.insert(chains.chains().begin(), chains.chains().end());
   for (const auto* layout : {&ingress, &egress}) {
-    table.chains.merge(maps ? mapChains(*layout, {}, world.family)
+    table.chains.merge(maps ? mapChains(*layout, {}, world.family, options.rules.marks)
                             : dispatchChains(*layout, {}, world.family));
   }
   const auto faults = sim::faults(table);
@@ -419,8 +419,8 @@ RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBuck
       bytes.back() = i;
       interface.addresses.push_back(Prefix::host(Address::fromBytes(bytes)));
     }
-    const auto entries =
-        maps ? mapEntries(interface, {}) : dispatchEntries(interface, ingress, egress, {});
+    const auto entries = maps ? mapEntries(interface, ingress, egress, {})
+                              : dispatchEntries(interface, ingress, egress, {});
     for (const auto& entry : entries.groups) sets[entry.set].push_back(entry.member);
   }
 

@@ -32,7 +32,10 @@ class Machine {
       } else if (const auto* go = std::get_if<GoTo>(&rule.action)) {
         return runRules(*table_.chains.at(go->chain));
       } else if (const auto* look = std::get_if<LookUpChain>(&rule.action)) {
-        if (const auto chain = chainOf(*look)) return runRules(*table_.chains.at(*chain));
+        if (const auto chain = chainOf(*look)) {
+          out_.mark &= ~look->clear;
+          return runRules(*table_.chains.at(*chain));
+        }
       } else if (std::holds_alternative<Return>(rule.action)) {
         return false;
       } else if (const auto* set = std::get_if<SetMark>(&rule.action)) {
@@ -66,7 +69,9 @@ class Machine {
     for (const SetMember& member : sets_.at(look.map)) {
       if (member.net != Prefix::host(address(look.end)) || member.device.view() != device(look.end))
         continue;
-      return member.target.str();
+      for (const auto& [number, chain] : look.chains) {
+        if (numberText(number) == member.target.view()) return chain;
+      }
     }
     return std::nullopt;
   }

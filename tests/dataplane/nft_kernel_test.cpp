@@ -84,7 +84,7 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
   ASSERT_TRUE(created);
   ASSERT_TRUE(sets().create(specOf("mgy4-p-http", SetType::HashIpPort)));
   ASSERT_TRUE(sets().create(specOf("mgy4-local", SetType::HashNetIface)));
-  ASSERT_TRUE(sets().create(specOf("mgy4-from", SetType::VerdictMap)));
+  ASSERT_TRUE(sets().create(specOf("mgy4-from", SetType::NumberMap)));
   sets().apply("mgy4-s-web", additions({net("10.0.0.1"), net("10.1.0.0/16")}));
   ConntrackMatch established;
   established.established = established.related = true;
@@ -113,14 +113,15 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
        LogPacket{"calico-packet: ", 5},
        ""},
   });
-  edit.set["mgy-from-dispatch"] = rulesOf({{{}, LookUpChain{"mgy4-from", End::Source}, ""}});
+  edit.set["mgy-from-dispatch"] =
+      rulesOf({{{}, LookUpChain{"mgy4-from", End::Source, {{0x2a, "mgy-go-one"}}, 0x30000}, ""}});
   edit.hooks[{BaseChain::Forward, Position::First}] = {
       {{InterfaceMatch{Side::In, "cali", NameMatch::Prefix}},
        Jump{"mgy-from-dispatch"},
        "margay: policy of the sending workload"},
       {{MarkMatch{0, 0x10000}, InterfaceMatch{Side::Out, "cali1"}}, Drop{}, ""}};
   ASSERT_TRUE(commit(kFilter, edit));
-  sets().apply("mgy4-from", additions({on("10.0.0.1", "cali1", "mgy-go-one")}));
+  sets().apply("mgy4-from", additions({on("10.0.0.1", "cali1", "0x0000002a")}));
   TableEdit raw;
   raw.hooks[{BaseChain::Prerouting, Position::First}] = {
       {{SetMatch{"mgy4-local", {End::Source, End::Source}, Sense::Is, SetType::HashNetIface}},
@@ -151,8 +152,8 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
 	}
 
 	map mgy4-from {
-		type ifname . ipv4_addr : verdict
-		elements = { "cali1" . 10.0.0.1 : goto mgy-go-one }
+		type ifname . ipv4_addr : mark
+		elements = { "cali1" . 10.0.0.1 : 0x0000002a }
 	}
 
 	chain mgy-accept {
@@ -160,13 +161,14 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
 	}
 
 	chain mgy-from-dispatch {
-		iifname . ip saddr vmap @mgy4-from
+		meta mark set iifname . ip saddr map @mgy4-from meta mark set meta mark & 0xfffcffff meta mark vmap { 0x0000002a : goto mgy-go-one }
 	}
 
 	chain mgy-go-one {
 		ct state established,related accept
 		ct state invalid counter packets 0 bytes 0 drop comment "not of a connection"
-		tcp dport { 80, 8000-8100 } ip saddr @mgy4-s-web goto mgy-accept comment "policy web"
+		tcp dport 80 ip saddr @mgy4-s-web goto mgy-accept comment "policy web"
+		tcp dport 8000-8100 ip saddr @mgy4-s-web goto mgy-accept comment "policy web"
 		udp dport 53 ip saddr != @mgy4-s-web return
 		ip daddr . meta l4proto . th dport @mgy4-p-http jump mgy-accept
 		icmp type echo-request counter packets 0 bytes 0 reject
@@ -245,22 +247,24 @@ TEST_F(NftKernelTest, MembersOfEverySetComeBack) {
   port.port = 8080;
   ASSERT_TRUE(sets().create(specOf("mgy4-ports", SetType::HashIpPort)));
   ASSERT_TRUE(sets().create(specOf("mgy6-if", SetType::HashNetIface, Family::V6)));
-  ASSERT_TRUE(sets().create(specOf("mgy4-map", SetType::VerdictMap)));
-  const std::vector<SetMember> map{on("10.0.0.1", "cali12345678901", "mgy-one"),
-                                   on("10.0.0.1", "cali2", "mgy-two")};
-  set(kFilter, "mgy-one", {});
-  set(kFilter, "mgy-two", {});
+  ASSERT_TRUE(sets().create(specOf("mgy4-map", SetType::NumberMap)));
+  const std::vector<SetMember> map{on("10.0.0.1", "cali12345678901", "0x00000001"),
+                                   on("10.0.0.1", "cali2", "0xfedcba98")};
   sets().apply("mgy4-nets", additions(nets));
   sets().apply("mgy6-nets", additions(nets6));
   sets().apply("mgy4-ports", additions({port}));
   sets().apply("mgy6-if", additions({on("fd00::1", "cali1")}));
   sets().apply("mgy4-map", additions(map));
+  ASSERT_TRUE(sets().create(specOf("mgy6-addresses", SetType::HashAddress, Family::V6)));
+  sets().apply("mgy6-addresses", additions({net("fd00::1"), net("fd00::2")}));
   flush();
   EXPECT_THAT(*sets().members("mgy4-nets"), UnorderedElementsAreArray(nets));
   EXPECT_THAT(*sets().members("mgy6-nets"), UnorderedElementsAreArray(nets6));
   EXPECT_THAT(*sets().members("mgy4-ports"), ElementsAre(port));
   EXPECT_THAT(*sets().members("mgy6-if"), ElementsAre(on("fd00::1", "cali1")));
   EXPECT_THAT(*sets().members("mgy4-map"), UnorderedElementsAreArray(map));
+  EXPECT_THAT(*sets().members("mgy6-addresses"),
+              UnorderedElementsAre(net("fd00::1"), net("fd00::2")));
 
   std::vector<Change<SetMember>> changes{{Op::Remove, nets[1]}, {Op::Remove, nets[5]}};
   sets().apply("mgy4-nets", changes);
@@ -271,7 +275,7 @@ TEST_F(NftKernelTest, MembersOfEverySetComeBack) {
   EXPECT_THAT(*sets().members("mgy4-map"), ElementsAre(map[1]));
   const auto headers = sets().list();
   ASSERT_TRUE(headers);
-  EXPECT_THAT(*headers, SizeIs(5));
+  EXPECT_THAT(*headers, SizeIs(6));
   EXPECT_EQ(headers->at("mgy4-nets").entries, 4U);
   EXPECT_EQ(headers->at("mgy6-if").spec, specOf("mgy6-if", SetType::HashNetIface, Family::V6));
 }
@@ -358,10 +362,11 @@ TEST_F(NftKernelTest, AChainOfOthersInOurTableStays) {
 }
 
 TEST_F(NftKernelTest, AChainAndTheMapThatLeadsToItGoTogether) {
-  ASSERT_TRUE(sets().create(specOf("mgy4-from", SetType::VerdictMap)));
+  ASSERT_TRUE(sets().create(specOf("mgy4-from", SetType::NumberMap)));
   set(kFilter, "mgy-go-one", {});
-  set(kFilter, "mgy-from-dispatch", {{{}, LookUpChain{"mgy4-from", End::Source}, ""}});
-  sets().apply("mgy4-from", additions({on("10.0.0.1", "cali1", "mgy-go-one")}));
+  set(kFilter, "mgy-from-dispatch",
+      {{{}, LookUpChain{"mgy4-from", End::Source, {{0x2a, "mgy-go-one"}}, 0x30000}, ""}});
+  sets().apply("mgy4-from", additions({on("10.0.0.1", "cali1", "0x0000002a")}));
   flush();
   TableEdit edit;
   edit.remove = {"mgy-from-dispatch", "mgy-go-one"};

@@ -20,18 +20,21 @@ double sumOfRuleTables(const Host& host, const std::string& metric, const std::s
   return sum;
 }
 
-/// `elements = { b, a }` with its elements in order; other lines as they are.
-std::string inOrder(const std::string& line) {
-  static const std::string kOpen = "elements = { ";
-  const auto begin = line.find(kOpen);
-  const auto end = line.rfind(" }");
-  if (begin == std::string::npos || end == std::string::npos) return line;
-  std::set<std::string> elements;
-  std::istringstream all(line.substr(begin + kOpen.size(), end - begin - kOpen.size()));
-  for (std::string one; std::getline(all >> std::ws, one, ',');) elements.insert(one);
-  std::string out = line.substr(0, begin) + kOpen;
-  for (const auto& one : elements) out += one + ", ";
-  return out + '}';
+/// `{ b, a }`, of a set or of a rule, with what is in it in order; the rest as it is.
+std::string inOrder(std::string line) {
+  static const std::string kOpen = "{ ";
+  for (auto begin = line.find(kOpen); begin != std::string::npos; begin = line.find(kOpen, begin)) {
+    begin += kOpen.size();
+    const auto end = line.find(" }", begin);
+    if (end == std::string::npos) break;
+    std::set<std::string> elements;
+    std::istringstream all(line.substr(begin, end - begin));
+    for (std::string one; std::getline(all >> std::ws, one, ',');) elements.insert(one);
+    std::string sorted;
+    for (const auto& one : elements) sorted += sorted.empty() ? one : ", " + one;
+    line.replace(begin, end - begin, sorted);
+  }
+  return line;
 }
 
 /// What `nft list` says, without the order in which sets, chains and elements were made.

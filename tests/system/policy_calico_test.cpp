@@ -119,6 +119,18 @@ TEST_F(CalicoPolicy, NetworkSetsAreMembersOfTheirNamespace) {
           no(near(), web(), "tcp/80 ping")});
 }
 
+TEST_F(CalicoPolicy, ASetFollowsWhenItsFirstNetComesAndItsLastOneGoes) {
+  calico("NetworkSet", "one", "{nets: [10.65.2.3/32, \"fd65:0:0:2::3/128\"]}", "labels: {set: s}");
+  calico("NetworkPolicy", "p",
+         "{selector: app == 'web', ingress: [{action: Allow, source: {selector: set == 's'}}]}");
+  expect({yes(far(), web(), "tcp/80 ping"), no(odd(), web(), "tcp/80 ping")});
+  calico("NetworkSet", "two", "{nets: [10.65.2.0/24, \"fd65:0:0:2::/64\"]}", "labels: {set: s}");
+  expect({yes(far(), web(), "tcp/80 ping"), yes(odd(), web(), "tcp/80 ping"),
+          no(near(), web(), "tcp/80 ping")});
+  calico("NetworkSet", "two", "{nets: [192.0.2.1/32, \"2001:db8::1/128\"]}", "labels: {set: s}");
+  expect({yes(far(), web(), "tcp/80 ping"), no(odd(), web(), "tcp/80 ping")});
+}
+
 TEST_F(CalicoPolicy, GlobalNetworkSetsAreFoundByGlobalSelectors) {
   calico("GlobalNetworkSet", "s", "{nets: [10.65.2.4/32, \"fd65:0:0:2::4/128\"]}",
          "labels: {set: s}");

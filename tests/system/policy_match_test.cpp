@@ -164,7 +164,8 @@ TEST_F(RuleMatch, SctpWithManyPortsIsARuleOfBothFamilies) {
   ingress("{action: Allow, protocol: SCTP, destination: {ports: [3868, \"4000:4010\"]}}");
   expect({no(near(), web(), "tcp/80")});
   for (const auto family : {Family::V4, Family::V6})
-    EXPECT_THAT(rulesText(one(), family), ContainsRegex("sctp [^\n]*3868, ?4000[:-]4010"));
+    EXPECT_THAT(rulesText(one(), family),
+                ContainsRegex("sctp [^\n]*3868(, ?4000:4010|[^\n]*\n[^\n]*4000-4010)"));
 }
 
 TEST_F(RuleMatch, SourcePortsHold) {
