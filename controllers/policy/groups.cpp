@@ -119,7 +119,8 @@ void Groups::leave(const GroupPtr& group) {
 
 void Groups::flush(TimePoint now, PolicyDelta& delta) {
   for (auto& [key, entry] : groups_) {
-    if (entry.members == 0 && !entry.emptySince) entry.emptySince = now;
+    entry.leftNow = entry.members == 0 && !entry.emptySince;
+    if (entry.leftNow) entry.emptySince = now;
     if (entry.announced) continue;
     entry.announced = true;
     delta.groupsAdded.push_back(entry.group);
@@ -136,7 +137,8 @@ std::optional<TimePoint> Groups::dueAt(const Entry& entry) {
 void Groups::collect(TimePoint now, PolicyDelta& delta) {
   for (auto at = groups_.begin(); at != groups_.end();) {
     const auto due = dueAt(at->second);
-    if (!due || *due > now) {
+    // The kernel is still to be told that its members left.
+    if (!due || *due > now || at->second.leftNow) {
       ++at;
       continue;
     }

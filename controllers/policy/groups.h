@@ -36,7 +36,8 @@ class Groups {
   /// Names groups that are new since the last flush, and begins the time of those that became
   /// empty.
   void flush(TimePoint now, PolicyDelta& delta);
-  /// Takes empty groups that are obsolete or have been empty for kEmptyGroupStays.
+  /// Takes empty groups that are obsolete or have been empty for kEmptyGroupStays; none that the
+  /// last flush was the first to find empty, for its members must leave before its rules go.
   void collect(TimePoint now, PolicyDelta& delta);
   /// When `collect` would take something; in the past if it would now.
   [[nodiscard]] std::optional<TimePoint> nextCollect() const;
@@ -52,6 +53,7 @@ class Groups {
     std::uint32_t members = 0;
     bool announced = false;
     std::optional<TimePoint> emptySince;
+    bool leftNow = false;  // empty since the last flush, and not before
   };
   [[nodiscard]] static std::optional<TimePoint> dueAt(const Entry& entry);
 

@@ -256,6 +256,15 @@ TEST_F(EngineTest, AGroupWhoseRulesChangedGoesWithTheNextCollect) {
   EXPECT_EQ(engine.nextCollect(), std::nullopt);
 }
 
+TEST_F(EngineTest, AGroupThatItsMembersLeaveInACollectStaysUntilTheNextOne) {
+  put(allowA(), localPod("b1", "10.0.0.1", "b"));
+  engine.update(test::put(policy("default", "allow-a", "app == 'b'", {allowFrom("app == 'c'")})));
+  const auto moved = collect();
+  EXPECT_THAT(moved.groupsAdded, SizeIs(1));
+  EXPECT_THAT(moved.groupsRemoved, IsEmpty());
+  EXPECT_THAT(collect().groupsRemoved, SizeIs(1));
+}
+
 TEST_F(EngineTest, EqualRulesOfOneBareNameShareAGroupAcrossNamespaces) {
   const auto deny = [](const std::string& ns) { return policy(ns, "default-deny", ""); };
   put(deny("a"), deny("b"), pod({.ns = "a", .name = "x", .addresses = {"10.0.0.1"}}),
