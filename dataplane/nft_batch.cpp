@@ -20,6 +20,8 @@ namespace {
 
 /// A nested attribute has at most 64 KiB.
 constexpr std::size_t kMaxElementList = 60000;
+/// Of a number and a verdict with the longest name of a chain, 31 bytes.
+constexpr std::size_t kMaxChainElementBytes = 80;
 constexpr std::size_t kKeptBytes = 1UL << 20;
 // Those of iptables' tables, so that order among packages stays what it was; but filter is one
 // before, so that our accept mark is set where iptables' filter chains ask for it.
@@ -239,18 +241,25 @@ void NftBatch::anonymousSet(UnitId unit, const NftAnonymousSet& set, std::uint32
   }
   end();
 
-  begin(unit, NFT_MSG_NEWSETELEM, NLM_F_CREATE, familyOf(unit));
-  body_.attribute(NFTA_SET_ELEM_LIST_SET, std::string_view(kNftAnonymousSet));
-  body_.attribute(NFTA_SET_ELEM_LIST_SET_ID, htonl(id));
-  const auto list = body_.beginNested(NFTA_SET_ELEM_LIST_ELEMENTS);
-  for (const auto& range : set.ports) {
-    putPort(body_, range.first, 0);
-    if (set.kind == Kind::PortRanges && range.last != 0xffff)
-      putPort(body_, static_cast<std::uint16_t>(range.last + 1), NFT_SET_ELEM_INTERVAL_END);
-  }
-  for (const auto& [number, chain] : set.chains) putChain(body_, number, chain);
-  body_.endNested(list);
-  end();
+  auto chain = set.chains.begin();
+  do {
+    begin(unit, NFT_MSG_NEWSETELEM, NLM_F_CREATE, familyOf(unit));
+    body_.attribute(NFTA_SET_ELEM_LIST_SET, std::string_view(kNftAnonymousSet));
+    body_.attribute(NFTA_SET_ELEM_LIST_SET_ID, htonl(id));
+    const auto list = body_.beginNested(NFTA_SET_ELEM_LIST_ELEMENTS);
+    const std::size_t start = body_.bytes().size();
+    for (const auto& range : set.ports) {
+      putPort(body_, range.first, 0);
+      if (set.kind == Kind::PortRanges && range.last != 0xffff)
+        putPort(body_, static_cast<std::uint16_t>(range.last + 1), NFT_SET_ELEM_INTERVAL_END);
+    }
+    for (; chain != set.chains.end() &&
+           body_.bytes().size() - start + kMaxChainElementBytes < kMaxElementList;
+         ++chain)
+      putChain(body_, chain->first, chain->second);
+    body_.endNested(list);
+    end();
+  } while (chain != set.chains.end());
 }
 
 void NftBatch::set(UnitId unit, const SetSpec& spec) {

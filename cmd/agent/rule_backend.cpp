@@ -74,7 +74,9 @@ Result<void> RuleBackend::apply(const controllers::DesiredChange& change, bool a
     for (const auto& member : members.added) sets_->addMember(set, member);
   }
   sets_->admitLate(admitLate);
-  sets_->rulesChange(!change.tables.empty());
+  // The first time rules may lack what another run's elements lead to: all of it goes at once.
+  sets_->rulesChange(begun_ && !change.tables.empty());
+  begun_ = true;
   for (const auto& table : rules_) {
     const auto wanted = change.tables.find(table->id());
     if (wanted == change.tables.end()) continue;

@@ -65,6 +65,7 @@ class RuleBackend {
   std::unique_ptr<dataplane::RuleDriver> iptables_;
   std::vector<std::unique_ptr<RuleTableAdapter>> rules_;
   std::unique_ptr<SetTableAdapter> sets_;
+  bool begun_ = false;  // something was applied
   std::unique_ptr<NftTransaction> transaction_;
   std::vector<Entry> tables_;
 };

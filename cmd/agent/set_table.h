@@ -34,7 +34,8 @@ class SetTableAdapter {
   void removeMember(const dataplane::SetName& set, const dataplane::SetMember& member);
   /// nf_tables: until the next call, who joins may send only after flows were purged.
   void admitLate(bool late) { admitLate_ = late; }
-  /// nf_tables: until the next call, rules change together with the sets.
+  /// nf_tables: until the next call, rules change together with the sets, and hold what was in
+  /// force before, too.
   void rulesChange(bool change) { rulesChange_ = change; }
 
   [[nodiscard]] Table& table() { return *table_; }

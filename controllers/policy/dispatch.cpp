@@ -284,7 +284,7 @@ ChainMap mapChains(const DispatchLayout& layout, std::span<const SharedSource> s
   }
   std::vector<Rule> rules;
   if (!look.chains.empty())
-    rules.push_back({{}, std::move(look), "the number of the workload's group, then its chain"});
+    rules.push_back({{}, std::move(look), "the number of the group, then its chain"});
   rules.push_back({{}, dataplane::SetMark{0, ours}, {}});
   for (const SharedSource& source : shared) {
     if (in ? source.ingress : source.egress) rules.push_back(sharedRule(source, layout.direction));

@@ -223,9 +223,12 @@ struct ActionText {
     const std::string end = action.end == End::Source ? "src,src" : "dst,dst";
     std::string text =
         "map " + end + " @" + action.map + " mark & " + hexText(~action.clear) + " vmap {";
-    for (const auto& [number, chain] : action.chains)
-      text += ' ' + numberText(number) + " : goto " + chain + ',';
-    return text + '}';
+    std::string_view next = " ";
+    for (const auto& [number, chain] : action.chains) {
+      text.append(next).append(numberText(number)).append(" : goto ").append(chain);
+      next = ", ";
+    }
+    return text + " }";
   }
 };
 

@@ -202,10 +202,10 @@ TEST(Dispatch, WithMapsOneLookUpFindsTheNumberAndOneItsChain) {
   const auto chains = mapChains(layout, {}, Family::V4, marks);
   const auto& rules = *chains.at("mgy-from-dispatch");
   ASSERT_EQ(rules.size(), 2U);
-  EXPECT_EQ(dataplane::ruleText(rules.front(), Family::V4),
-            "-m comment --comment \"the number of the workload's group, then its chain\" map "
-            "src,src @mgy4-from mark & 0xfffcffff vmap { 0x0badcafe : goto "
-            "mgy-go-0badcafe00000000,}");
+  EXPECT_EQ(
+      dataplane::ruleText(rules.front(), Family::V4),
+      "-m comment --comment \"the number of the group, then its chain\" map src,src @mgy4-from "
+      "mark & 0xfffcffff vmap { 0x0badcafe : goto mgy-go-0badcafe00000000 }");
   const DispatchLayout none{PolicyDirection::Egress, {}};
   EXPECT_EQ(mapChains(none, {}, Family::V4, marks).at("mgy-from-dispatch")->size(), 1U);
 }
