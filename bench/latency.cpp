@@ -13,17 +13,16 @@
 #include <vector>
 
 #include "bench/agent_process.h"
-#include "bench/kernel_table.h"
 #include "bench/percentiles.h"
-#include "dataplane/ipset_driver.h"
-#include "dataplane/iptables_driver.h"
+#include "bench/rule_kernel.h"
 
 /// From an event to the kernel, with the whole agent, on a node with 110 pods of a large cluster
 /// and many rules. Two clocks: the agent's own, from the moment in which the source has handed the
 /// object over to the end of the pass that leaves nothing to do; and from the rename of the file to
 /// the moment in which the kernel has the change, which adds what the file source waits for (2 ms
 /// of quiet) and reads. Prints one JSON object a line. Needs root.
-///   latency [PODS [EVENTS]]     default 100000 and 300
+///   latency [BACKEND [PODS [EVENTS]]]     BACKEND as in FELIX_IPTABLESBACKEND; default Legacy,
+///   100000 and 300
 namespace margay::bench {
 namespace {
 
@@ -141,9 +140,7 @@ void report(const std::string& what, const Series& series, double goalMs, double
 
 class Bench {
  public:
-  Bench(const ScratchDirectory& scratch, dataplane::IpsetDriver& sets,
-        dataplane::IptablesDriver& rules)
-      : scratch_(scratch), sets_(sets), rules_(rules) {}
+  Bench(const ScratchDirectory& scratch, RuleKernel& kernel) : scratch_(scratch), kernel_(kernel) {}
 
   bool podJoins(int events);
   bool podMovesElsewhere(int events);
@@ -151,39 +148,17 @@ class Bench {
   bool oneRuleMore(int events);
 
  private:
-  [[nodiscard]] bool has(const std::string& set, const std::string& address) const {
-    const auto members = sets_.members(set);
-    const auto wanted = Prefix::parseNetwork(address);
-    return members && std::any_of(members->begin(), members->end(),
-                                  [&](const auto& member) { return member.net == *wanted; });
-  }
-  [[nodiscard]] std::uint32_t entries() const {
-    const auto seen = rules_.fingerprint({Family::V4, dataplane::TableName::Filter});
-    return seen ? seen->entries : 0;
-  }
   void remove(const std::string& file) const {
     const auto before = scrape();
     std::filesystem::remove(scratch_.path() / "data" / file);
     waitFor(before);
   }
-  /// The kernel's own time for the table as it is, best of ten.
-  [[nodiscard]] static double kernelMs() {
-    KernelTable kernel;
-    double best = 1e9;
-    for (int i = 0; i < 10; ++i) {
-      const auto begin = Clock::now();
-      if (!kernel.run()) continue;
-      best = std::min(best, secondsSince(begin) * 1e3);
-    }
-    return best;
-  }
   [[nodiscard]] std::string node() const {
-    return "node with " + std::to_string(entries()) + " rules";
+    return kernel_.backend() + " node with " + std::to_string(kernel_.rules()) + " rules";
   }
 
   const ScratchDirectory& scratch_;
-  dataplane::IpsetDriver& sets_;
-  dataplane::IptablesDriver& rules_;
+  RuleKernel& kernel_;
 };
 
 bool Bench::podJoins(int events) {
@@ -193,7 +168,7 @@ bool Bench::podJoins(int events) {
     const auto text = pod("rules", "joins-" + std::to_string(i), "app: r-0", "node-0", address);
     if (!observe(
             series, [&] { scratch_.put("joins.yaml", text); },
-            [&] { return has("mgy4-local", address); }))
+            [&] { return kernel_.has("mgy4-local", address); }))
       return false;
     remove("joins.yaml");
   }
@@ -209,19 +184,15 @@ bool Bench::podMovesElsewhere(int events) {
   const auto before = scrape();
   put(0);
   waitFor(before);
-  std::string set;
-  const auto all = sets_.list();
-  for (const auto& [name, header] : *all) {
-    if (header.spec.type == dataplane::SetType::HashNet && has(name, at(0))) set = name;
-  }
+  const auto set = kernel_.selectorSetWith(at(0));
   if (set.empty()) return false;
   Series series;
   for (int i = 1; i <= events; ++i) {
     if (!observe(
-            series, [&] { put(i); }, [&] { return has(set, at(i)); }))
+            series, [&] { put(i); }, [&] { return kernel_.has(set, at(i)); }))
       return false;
   }
-  report("a pod elsewhere changes address", series, 1, 0);
+  report("a pod elsewhere changes address, " + kernel_.backend(), series, 1, 0);
   return true;
 }
 
@@ -240,30 +211,31 @@ bool Bench::podNeedsGroup(int events) {
                           "app: r-0, extra: x-" + std::to_string(i), "node-0", address);
     if (!observe(
             series, [&] { scratch_.put("new.yaml", text); },
-            [&] { return has("mgy4-local", address); }))
+            [&] { return kernel_.has("mgy4-local", address); }))
       return false;
     remove("new.yaml");
   }
-  report("a pod needs a new group, " + node(), series, 1.5, kernelMs());
+  report("a pod needs a new group, " + node(), series, 1.5, kernel_.commitMs());
   return true;
 }
 
 bool Bench::oneRuleMore(int events) {
   Series series;
   for (int i = 0; i < events; ++i) {
-    const auto before = entries();
+    const auto before = kernel_.fingerprint();
     const auto text = policy("more", "app: r-1", 199, 2 + i % 2);
     if (!observe(
-            series, [&] { scratch_.put("more.yaml", text); }, [&] { return entries() != before; }))
+            series, [&] { scratch_.put("more.yaml", text); },
+            [&] { return kernel_.fingerprint() != before; }))
       return false;
     // The chains that it replaces go in a commit of their own.
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  report("a policy gets one rule more, " + node(), series, 3, kernelMs());
+  report("a policy gets one rule more, " + node(), series, 3, kernel_.commitMs());
   return true;
 }
 
-int run(int pods, int events) {
+int run(const std::string& backend, int pods, int events) {
   const auto where = NetworkNamespace::create();
   if (!where) {
     std::cerr << where.error().what << '\n';
@@ -274,16 +246,15 @@ int run(int pods, int events) {
   scratch.put("rules.yaml", ruleSet());
   const AgentProcess agent(
       *where, scratch.path(),
-      {{"FELIX_PROMETHEUSMETRICSENABLED", "true"}, {"FELIX_IPTABLESBACKEND", "Legacy"}});
+      {{"FELIX_PROMETHEUSMETRICSENABLED", "true"}, {"FELIX_IPTABLESBACKEND", backend}});
   if (!agent.waitConverged()) {
     std::cerr << "the agent does not converge\n" << agent.log();
     return 1;
   }
   const auto entered = where->enter();
-  auto sets = dataplane::KernelIpsetDriver::open();
-  auto rules = dataplane::IptablesDriver::open({.lockPath = (scratch.path() / "lock").string()});
-  if (!sets || !rules) return 1;
-  Bench bench(scratch, **sets, *rules);
+  const auto kernel = RuleKernel::open(backend, scratch.path() / "lock");
+  if (!kernel) return 1;
+  Bench bench(scratch, *kernel);
   const bool done = bench.podJoins(events) && bench.podMovesElsewhere(events) &&
                     bench.podNeedsGroup(std::min(events, 40)) &&
                     bench.oneRuleMore(std::min(events, 40));
@@ -295,6 +266,6 @@ int run(int pods, int events) {
 }  // namespace margay::bench
 
 int main(int argc, char** argv) {
-  return margay::bench::run(argc > 1 ? std::atoi(argv[1]) : 100000,
-                            argc > 2 ? std::atoi(argv[2]) : 300);
+  return margay::bench::run(argc > 1 ? argv[1] : "Legacy", argc > 2 ? std::atoi(argv[2]) : 100000,
+                            argc > 3 ? std::atoi(argv[3]) : 300);
 }
