@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/system/cluster.h"
 #include "tests/system/load.h"
+#include "tests/system/one_host.h"
 
 /// The choice between legacy tables and nf_tables, and the way from one to the other.
 namespace margay::system_tests {
@@ -13,20 +13,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-class BackendSwitch : public SystemTest {
+class BackendSwitch : public OneHostTest {
  protected:
-  void SetUp() override {
-    SystemTest::SetUp();
-    if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
-  }
-  Host& host() { return *host_; }
-  Pod& pod(const std::string& name, int n) {
-    const auto number = std::to_string(n);
-    return cluster().addPod(
-        *host_, {.name = name, .addresses = {"10.65.1." + number, "fd65:0:0:1::" + number}});
-  }
   void allowSome() {
     cluster().apply("policy.yaml",
                     "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, "
@@ -49,9 +37,6 @@ class BackendSwitch : public SystemTest {
     static_cast<void>(host().mustSh(tool + " -t mangle -N KUBE-KUBELET-CANARY"));
   }
   static constexpr auto kLook = std::chrono::seconds(60);
-
- private:
-  Host* host_ = nullptr;
 };
 
 TEST_F(BackendSwitch, LosesNoAllowedPacketAndLetsNoDeniedOneThrough) {

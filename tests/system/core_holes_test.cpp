@@ -167,7 +167,6 @@ TEST_F(CoreHoles, AnAddressThatMovesTakesNoOldFlowWithIt) {
 }
 
 TEST_F(CoreHoles, AllowedFlowsPassWhereForwardDropsByPolicy) {
-  if (legacyOnly("in nftables no table can accept for another")) return;
   auto& a = pod("a", 2);
   auto& b = pod("b", 3);
   static_cast<void>(

@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "tests/system/backend.h"
-#include "tests/system/cluster.h"
+#include "tests/system/one_host.h"
 
 /// Chains of others that drop by policy what they have no rule for, as Docker's FORWARD does: what
 /// policy allows passes all the same, what it denies does not, and what is theirs stays.
@@ -13,18 +13,13 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class DroppingChain : public SystemTest {
+class DroppingChain : public OneHostTest {
  protected:
   void SetUp() override {
-    SystemTest::SetUp();
+    OneHostTest::SetUp();
     if (IsSkipped()) return;
-    host_ = &cluster().addHost("one");
-    cluster().addNamespace("default");
-    client_ =
-        &cluster().addPod(*host_, {.name = "client", .addresses = {"10.65.1.2", "fd65:0:0:1::2"}});
-    server_ = &cluster().addPod(
-        *host_,
-        {.name = "server", .addresses = {"10.65.1.3", "fd65:0:0:1::3"}, .labels = {{"app", "s"}}});
+    client_ = &pod("client", 2);
+    server_ = &pod("server", 3, {{"app", "s"}});
     cluster().apply(
         "policy.yaml",
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, "
@@ -33,7 +28,6 @@ class DroppingChain : public SystemTest {
     allowed_.emplace(server_->ns(), 80);
     denied_.emplace(server_->ns(), 90);
   }
-  Host& host() { return *host_; }
   Pod& server() { return *server_; }
   void start(const std::string& wanted) { host().start({{"FELIX_IPTABLESBACKEND", wanted}}); }
   bool passes(Family family, std::uint16_t port, std::chrono::milliseconds patience = kPatience) {
@@ -59,7 +53,6 @@ class DroppingChain : public SystemTest {
   }
 
  private:
-  Host* host_ = nullptr;
   Pod* client_ = nullptr;
   Pod* server_ = nullptr;
   std::optional<EchoServer> allowed_;
