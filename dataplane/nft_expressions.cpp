@@ -320,6 +320,7 @@ void appendNftAlternatives(const Rule& rule, std::vector<Rule>& out) {
     for (const PortRange& range : ports) {
       out.push_back(rule);
       std::get<PortsMatch>(out.back().matches[i]).ports = {range};
+      if (range.first != ports.front().first) out.back().comment.clear();
     }
     return;
   }

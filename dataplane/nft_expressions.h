@@ -31,7 +31,8 @@ struct NftExpressions {
 };
 
 /// Appends the rules that nf_tables gets for one rule: where ports are a few ranges, one for each
-/// of them, for packets and the kernel's loading pay more for a set of intervals. At most four.
+/// of them, for packets and the kernel's loading pay more for a set of intervals. At most four, the
+/// comment on the first.
 void appendNftAlternatives(const Rule& rule, std::vector<Rule>& out);
 
 /// `Errc::Invalid` says what no rule can hold. O(size of the rule).

@@ -168,7 +168,7 @@ TEST_F(NftKernelTest, NftShowsRulesAsAPersonWritesThem) {
 		ct state established,related accept
 		ct state invalid counter packets 0 bytes 0 drop comment "not of a connection"
 		tcp dport 80 ip saddr @mgy4-s-web goto mgy-accept comment "policy web"
-		tcp dport 8000-8100 ip saddr @mgy4-s-web goto mgy-accept comment "policy web"
+		tcp dport 8000-8100 ip saddr @mgy4-s-web goto mgy-accept
 		udp dport 53 ip saddr != @mgy4-s-web return
 		ip daddr . meta l4proto . th dport @mgy4-p-http jump mgy-accept
 		icmp type echo-request counter packets 0 bytes 0 reject
