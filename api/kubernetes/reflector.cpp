@@ -1,5 +1,6 @@
 #include "api/kubernetes/reflector.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -26,6 +27,7 @@ ServerObject identityOf(const nlohmann::json& item) {
 Reflector::Reflector(Place place, ReflectorOptions options)
     : place_(place),
       options_(options),
+      silence_(options.longestSilence),
       chance_(std::random_device{}()),
       plan_(options.plan, std::random_device{}()) {}
 
@@ -221,8 +223,7 @@ Reflector::Done Reflector::follow(const std::stop_token& stop) {
     if (auto opened = openWatch(stop); !opened) return opened;
   }
   // That a server opens a watch does not tell that anything comes through it.
-  const auto heard =
-      watch_->next(works_ ? options_.longestSilence : options_.plan.shortWatch, stop);
+  const auto heard = watch_->next(works_ ? silence_ : options_.plan.shortWatch, stop);
   version_ = watch_->version();
   if (!heard) {
     post();
@@ -230,9 +231,13 @@ Reflector::Done Reflector::follow(const std::stop_token& stop) {
   }
   if (*heard == KubernetesWatch::Heard::End) return ended();
   if (*heard == KubernetesWatch::Heard::Nothing && works_) {
-    watch_.reset();  // it is deaf; another one goes on where it was
+    // It is deaf, and another one goes on where it was; or a server that never had an event of this
+    // kind sends no bookmarks either, and need not be asked that often.
+    watch_.reset();
+    silence_ = std::min<milliseconds>(silence_ * 2, options_.watchLifetime);
     return {};
   }
+  if (*heard == KubernetesWatch::Heard::Something) silence_ = options_.longestSilence;
   works();
   post();
   return {};

@@ -22,7 +22,8 @@ namespace margay::api {
 struct ReflectorOptions {
   WatchPlanOptions plan;
   /// A watch that is silent for longer than this is opened anew: a server sends a bookmark about
-  /// each minute, and a connection that has gone deaf shows in nothing else.
+  /// each minute, and a connection that has gone deaf shows in nothing else. Twice as long each
+  /// time, up to the lifetime, until the kind has an event or a bookmark.
   std::chrono::milliseconds longestSilence{75'000};
   /// The server ends a watch after between the half and the whole of this.
   std::chrono::seconds watchLifetime{600};
@@ -84,6 +85,7 @@ class Reflector {
   std::stop_source interrupt_;        // guarded by mutex_
 
   // The thread's own.
+  std::chrono::milliseconds silence_;  // of a watch until it is opened anew
   std::minstd_rand chance_;
   WatchPlan plan_;
   ResourceDecoder decoder_;

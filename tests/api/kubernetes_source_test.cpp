@@ -378,6 +378,18 @@ TEST(KubernetesSource, OpensAWatchAnewThatIsSilentForTooLong) {
   EXPECT_EQ(api.asked("/pods?limit"), 1);
 }
 
+TEST(KubernetesSource, AsksLessAndLessForAKindOfWhichNothingIsEverHeard) {
+  ScriptedApi api;
+  auto options = quick();
+  options.longestSilence = milliseconds(100);
+  const auto began = std::chrono::steady_clock::now();
+  Following kubernetes(api.url(), options);
+  EXPECT_TRUE(testing::eventually([&] { return api.asked("/pods?watch") >= 5; }));
+  // The fifth is opened after 100, 200, 400 and 800 ms of silence.
+  EXPECT_GE(std::chrono::steady_clock::now() - began, milliseconds(1500));
+  EXPECT_EQ(api.asked("/pods?limit"), 1);
+}
+
 TEST(KubernetesSource, GoesOnWhereItWasAfterAStop) {
   ScriptedApi api;
   api.put(kPods, pod("a"));
