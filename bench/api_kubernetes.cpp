@@ -124,8 +124,7 @@ void serve(int socket, int pods) {
     const std::string path = request.substr(start, request.find(' ', start) - start);
     if (path.find("watch=") != std::string::npos) {
       RawServer::say(socket, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    } else if (path.rfind("/apis/", 0) == 0 &&
-               path.find("networking.k8s.io") == std::string::npos) {
+    } else if (path.rfind("/apis/", 0) == 0 && path.rfind("/apis/networking.k8s.io/", 0) != 0) {
       RawServer::say(socket, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
     } else {
       const auto body = listOf(path, pods);
