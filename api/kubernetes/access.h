@@ -30,10 +30,12 @@ struct KubernetesAccess {
   std::string user;  ///< for messages: "user 'admin' of /etc/kubeconfig"
 };
 
-/// The access that the environment names: KUBECONFIG (several files with ':' between them, the
-/// first that says a thing wins), else the service account of the pod (KUBERNETES_SERVICE_HOST and
-/// _PORT, and the files below `accountDirectory`). Errors are `Errc::Invalid` in one line that
-/// names the file and the field. Certificates are not read yet. Any thread.
+/// The access that the environment names: KUBECONFIG_INLINE (YAML) and KUBECONFIG (several files
+/// with ':' between them, the first that says a thing wins) with the context K8S_CURRENT_CONTEXT or
+/// their own, else the service account of the pod (KUBERNETES_SERVICE_HOST and _PORT, and the files
+/// below `accountDirectory`). K8S_API_ENDPOINT, K8S_CA_FILE, K8S_CERT_FILE, K8S_KEY_FILE and
+/// K8S_API_TOKEN go before what those say, and are enough without them. Errors are `Errc::Invalid`
+/// in one line that names the file and the field. Certificates are not read yet. Any thread.
 [[nodiscard]] Result<KubernetesAccess> kubernetesAccess(
     const std::map<std::string, std::string>& environment,
     const std::string& accountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount");

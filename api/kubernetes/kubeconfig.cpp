@@ -33,24 +33,33 @@ Fail wrong(const File& file, const std::string& field, const std::string& reason
   return fail(Errc::Invalid, "kubeconfig " + file.path + ": " + field + ": " + reason);
 }
 
-Result<json> readYamlFile(const std::string& path) {
+Result<File> readContent(const std::string& path, const std::string& content) {
+  json found;
+  const auto problem =
+      readYaml(content, {}, [&](const DocumentPlace&, json& document) { found = document; });
+  if (problem) return fail(Errc::Invalid, "kubeconfig " + path + ": " + problem->str());
+  if (!found.is_object())
+    return fail(Errc::Invalid, "kubeconfig " + path + ": is empty; it must have a current-context");
+  return File{path, std::move(found)};
+}
+
+Result<File> readYamlFile(const std::string& path) {
   std::ifstream stream(path);
   std::stringstream text;
   if (!stream || !(text << stream.rdbuf()))
     return fail(Errc::Invalid, "cannot read the kubeconfig " + path +
                                    ": is it a file, and may this user read it?");
-  json found;
-  const auto problem =
-      readYaml(text.str(), {}, [&](const DocumentPlace&, json& document) { found = document; });
-  if (problem) return fail(Errc::Invalid, "kubeconfig " + path + ": " + problem->str());
-  if (!found.is_object())
-    return fail(Errc::Invalid, "kubeconfig " + path + ": is empty; it must have a current-context");
-  return found;
+  return readContent(path, text.str());
 }
 
-Result<std::vector<File>> readFiles(const std::string& paths) {
+Result<std::vector<File>> readFiles(const KubeconfigRequest& request) {
   std::vector<File> out;
-  std::istringstream list(paths);
+  if (!request.content.empty()) {
+    auto file = readContent("KUBECONFIG_INLINE", request.content);
+    if (!file) return Fail(file.error());
+    out.push_back(std::move(*file));
+  }
+  std::istringstream list(request.paths);
   std::string missing;
   for (std::string path; std::getline(list, path, ':');) {
     if (path.empty()) continue;
@@ -59,12 +68,12 @@ Result<std::vector<File>> readFiles(const std::string& paths) {
       missing = path;
       continue;
     }
-    auto content = readYamlFile(path);
-    if (!content) return Fail(content.error());
-    out.push_back({path, std::move(*content)});
+    auto file = readYamlFile(path);
+    if (!file) return Fail(file.error());
+    out.push_back(std::move(*file));
   }
   if (out.empty())
-    return fail(Errc::Invalid, "the kubeconfig " + (missing.empty() ? paths : missing) +
+    return fail(Errc::Invalid, "the kubeconfig " + (missing.empty() ? request.paths : missing) +
                                    " is not there: correct KUBECONFIG");
   return out;
 }
@@ -203,12 +212,14 @@ Result<void> readUser(const Entry& user, const Entry& cluster, KubernetesAccess&
 
 }  // namespace
 
-Result<KubernetesAccess> kubeconfigAccess(const std::string& paths) {
-  auto files = readFiles(paths);
+Result<KubernetesAccess> kubeconfigAccess(const KubeconfigRequest& request) {
+  auto files = readFiles(request);
   if (!files) return Fail(files.error());
-  const auto name = currentContext(*files);
+  const bool asked = !request.context.empty();
+  const auto name = asked ? Result<std::string>(request.context) : currentContext(*files);
   if (!name) return Fail(name.error());
-  const auto context = find(*files, "contexts", "context", *name, "current-context");
+  const auto context = find(*files, "contexts", "context", *name,
+                            asked ? "K8S_CURRENT_CONTEXT (--context)" : "current-context");
   if (!context) return Fail(context.error());
   const auto cluster = find(*files, "clusters", "cluster", text(*context->value, "cluster"),
                             context->path + ".cluster");

@@ -206,6 +206,15 @@ KubernetesResult<KubernetesAnswer> KubernetesClient::open(const std::string& pat
   return KubernetesAnswer{std::move(*http), std::move(*body)};
 }
 
+Result<HttpReply> KubernetesClient::send(HttpCall call, const std::stop_token& stop) {
+  const auto http = client(stop);
+  if (!http) return Fail(http.error());
+  call.headers["Accept"] = "application/json";
+  call.headers["User-Agent"] = "margay";
+  call.headTimeout = kHead;
+  return fetch(**http, call, stop);
+}
+
 KubernetesResult<ListPage> KubernetesClient::list(const KubernetesResource& resource,
                                                   std::string_view groupVersion,
                                                   const std::string& next, const OnItem& onItem,

@@ -103,6 +103,8 @@ class KubernetesClient {
   /// Whether the server has the kind, by what it said at `notBefore` or later.
   KubernetesResult<bool> has(const KubernetesResource& resource, std::string_view groupVersion,
                              Time notBefore, const std::stop_token& stop);
+  /// Any other call with its whole answer, whatever its status.
+  Result<HttpReply> send(HttpCall call, const std::stop_token& stop);
   [[nodiscard]] const std::string& url() const { return access_.url; }
 
  private:

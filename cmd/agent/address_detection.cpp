@@ -140,10 +140,16 @@ Result<Prefix> detectAddress(const std::string& method, Family family, const Hos
     return fail(Errc::NotFound, "there is no " + nameOf(family) + " route to '" + *destination +
                                     "' of '" + method + "'");
   }
+  if (method == "kubernetes-internal-ip") {
+    for (const auto& address : host.internal) {
+      if (address.family() == family) return withLocalLength(address, host);
+    }
+    return fail(Errc::NotFound, "the Kubernetes Node has no " + nameOf(family) + " InternalIP");
+  }
   return fail(Errc::Invalid,
               "the autodetection method '" + method +
-                  "' is not known: use first-found, interface=, skip-interface=, cidr= or "
-                  "can-reach=");
+                  "' is not known: use first-found, interface=, skip-interface=, cidr=, "
+                  "can-reach= or kubernetes-internal-ip");
 }
 
 Result<std::optional<std::string>> nodeAddress(const AddressRequest& request,

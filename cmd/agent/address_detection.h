@@ -15,12 +15,13 @@ namespace margay::agent {
 struct HostView {
   std::vector<HostInterface> interfaces;  ///< in the order in which they are looked through
   std::function<std::optional<Address>(const std::string& destination, Family family)> reach;
+  std::vector<Address> internal = {};  ///< InternalIPs of the Kubernetes Node, in its order
 };
 
 /// The address, with its subnet, that one of Calico's IP_AUTODETECTION_METHODs gives:
 /// "first-found" (or empty), "interface=REGEX,...", "skip-interface=REGEX,...", "cidr=CIDR,...",
-/// "can-reach=DESTINATION". `Errc::NotFound` if no address fits, `Errc::Invalid` for another method
-/// or a broken expression.
+/// "can-reach=DESTINATION", "kubernetes-internal-ip". `Errc::NotFound` if no address fits,
+/// `Errc::Invalid` for another method or a broken expression.
 Result<Prefix> detectAddress(const std::string& method, Family family, const HostView& host);
 
 /// A node's address by the variable IP (or IP6), in Calico's way: an address, "autodetect", "none",

@@ -105,7 +105,8 @@ class AgentImpl final : public Agent {
  private:
   Result<void> runDaemon() {
     for (const auto& warning : settings_.warnings) log::warn("configuration", {{"what", warning}});
-    const auto publisher = NodePublisher::start(settings_);
+    const auto publisher =
+        NodePublisher::start(settings_, [this] { return daemon_.notReadyBecause().empty(); });
     if (!publisher) return Fail(publisher.error());
     auto reporter = StatusReporter::start(settings_);
     if (!reporter) return Fail(reporter.error());

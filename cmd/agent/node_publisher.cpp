@@ -7,10 +7,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "api/etcd/etcd_client.h"
 #include "api/etcd/etcd_objects.h"
 #include "api/etcd/etcd_options.h"
 #include "base/log.h"
 #include "cmd/agent/default_documents.h"
+#include "cmd/agent/kubernetes_parts.h"
 #include "cmd/agent/node_documents.h"
 
 namespace margay::agent {
@@ -23,6 +25,7 @@ using std::chrono::seconds;
 constexpr milliseconds kFirstRetry{500};
 constexpr milliseconds kLastRetry{30'000};
 constexpr seconds kPoll{60};
+constexpr seconds kLook{10};
 
 /// Writes the document unless it is what is stored.
 Result<void> keep(const api::ObjectStore& objects, const Json& stored, const Json& wanted) {
@@ -49,6 +52,26 @@ bool detects(const Settings& settings) {
   return is("IP") || is("IP6");
 }
 
+Result<PublisherParts> etcdParts(const Settings& settings) {
+  auto options = api::etcdOptions(settings.environment);
+  if (!options) return Fail(options.error());
+  auto client = api::EtcdClient::make(std::move(*options));
+  if (!client) return Fail(client.error());
+  PublisherParts parts;
+  parts.open =
+      [kept = std::shared_ptr<api::EtcdClient>(std::move(*client))](const std::stop_token& stop) {
+        return std::make_unique<api::EtcdObjects>(kept, stop);
+      };
+  return parts;
+}
+
+/// Without `open` where nothing can be published.
+Result<PublisherParts> partsOf(const Settings& settings, std::function<bool()> ready) {
+  if (settings.datastore == "etcdv3") return etcdParts(settings);
+  if (settings.datastore == "kubernetes") return kubernetesParts(settings, std::move(ready));
+  return PublisherParts();
+}
+
 /// False when it was asked to stop.
 bool pause(milliseconds duration, const std::stop_token& stop) {
   std::mutex mutex;
@@ -60,36 +83,46 @@ bool pause(milliseconds duration, const std::stop_token& stop) {
 
 }  // namespace
 
-Result<std::unique_ptr<NodePublisher>> NodePublisher::start(const Settings& settings) {
+Result<std::unique_ptr<NodePublisher>> NodePublisher::start(const Settings& settings,
+                                                            std::function<bool()> ready) {
   const auto found = settings.environment.find("MARGAY_PUBLISH_NODE");
-  const bool wanted = found == settings.environment.end() || found->second != "false";
-  if (settings.datastore != "etcdv3" || !wanted) return nullptr;
-  auto options = api::etcdOptions(settings.environment);
-  if (!options) return Fail(options.error());
-  auto client = api::EtcdClient::make(std::move(*options));
-  if (!client) return Fail(client.error());
-  return std::unique_ptr<NodePublisher>(new NodePublisher(settings, std::move(*client)));
+  if (found != settings.environment.end() && found->second == "false") return nullptr;
+  auto parts = partsOf(settings, std::move(ready));
+  if (!parts) return Fail(parts.error());
+  if (!parts->open) return nullptr;
+  return std::make_unique<NodePublisher>(settings, std::move(*parts));
 }
 
-NodePublisher::NodePublisher(const Settings& settings, std::unique_ptr<api::EtcdClient> client)
+NodePublisher::NodePublisher(const Settings& settings, PublisherParts parts)
     : settings_(settings),
-      client_(std::move(client)),
+      parts_(std::move(parts)),
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 Result<void> NodePublisher::publish(const std::stop_token& stop) const {
-  const api::EtcdObjects objects(client_, stop);
+  const auto objects = parts_.open(stop);
   auto interfaces = hostInterfaces();
   if (!interfaces) return Fail(interfaces.error());
-  const HostView host{std::move(*interfaces), sourceTowards};
+  HostView host{std::move(*interfaces), sourceTowards};
+  if (parts_.complete) {
+    if (auto completed = parts_.complete(host, stop); !completed) return completed;
+  }
+  if (auto node = publishNode(*objects, host); !node) return node;
+  if (auto pools = publishPools(*objects, host); !pools) return pools;
+  return publishCluster(*objects);
+}
 
+Result<void> NodePublisher::publishNode(const api::ObjectStore& objects, HostView& host) const {
   const auto others = objects.list(*api::storedKindNamed("Node"));
   if (!others) return Fail(others.error());
   const auto stored = storedOne(objects, "Node", settings_.nodeName);
   if (!stored) return Fail(stored.error());
   const auto node = nodeDocument(settings_.nodeName, *stored, *others, settings_.environment, host);
   if (!node) return Fail(node.error());
-  if (auto kept = keep(objects, *stored, *node); !kept) return kept;
+  return keep(objects, *stored, *node);
+}
 
+Result<void> NodePublisher::publishPools(const api::ObjectStore& objects,
+                                         const HostView& host) const {
   const auto pools = objects.list(*api::storedKindNamed("IPPool"));
   if (!pools) return Fail(pools.error());
   const bool hasIpv6 = std::filesystem::exists("/proc/sys/net/ipv6");
@@ -98,11 +131,17 @@ Result<void> NodePublisher::publish(const std::stop_token& stop) const {
   for (const auto& pool : *missing) {
     if (auto kept = keep(objects, Json(), pool); !kept) return kept;
   }
+  return {};
+}
 
+Result<void> NodePublisher::publishCluster(const api::ObjectStore& objects) const {
   const auto cluster = storedOne(objects, "ClusterInformation", "default");
   if (!cluster) return Fail(cluster.error());
-  auto kept = keep(objects, *cluster, clusterDocument(*cluster, settings_.environment));
-  if (!kept) return kept;
+  auto variables = settings_.environment;
+  auto& type = variables["CLUSTER_TYPE"];
+  if (!parts_.clusterType.empty()) type += (type.empty() ? "" : ",") + parts_.clusterType;
+  auto kept = keep(objects, *cluster, clusterDocument(*cluster, variables));
+  if (!kept || !parts_.withDefaults) return kept;
   for (const auto& wanted : defaultDocuments(settings_.nodeName)) {
     const auto found = storedOne(objects, wanted.kind, wanted.name);
     if (!found) return Fail(found.error());
@@ -115,22 +154,29 @@ Result<void> NodePublisher::publish(const std::stop_token& stop) const {
 void NodePublisher::run(const std::stop_token& stop) {
   milliseconds retry = kFirstRetry;
   std::string lastProblem;
+  auto due = std::chrono::steady_clock::now();
   for (;;) {
-    const auto published = publish(stop);
-    if (stop.stop_requested()) return;
-    milliseconds wait = kPoll;
-    if (published) {
-      retry = kFirstRetry;
-      lastProblem.clear();
-      if (!detects(settings_)) return;
-    } else {
-      // Another node that writes the same is met again at once, what is wrong here later.
-      wait = std::exchange(retry, std::min(retry * 2, kLastRetry));
-      if (published.error().code != Errc::Stale &&
-          std::exchange(lastProblem, published.error().what) != published.error().what)
-        log::warn("cannot publish this node", {{"error", published.error().what}});
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= due) {
+      const auto published = publish(stop);
+      if (stop.stop_requested()) return;
+      if (published) {
+        retry = kFirstRetry;
+        lastProblem.clear();
+        if (!detects(settings_) && !parts_.look) return;
+        due = detects(settings_) ? now + kPoll : std::chrono::steady_clock::time_point::max();
+      } else {
+        // Another node that writes the same is met again at once, what is wrong here later.
+        due = now + std::exchange(retry, std::min(retry * 2, kLastRetry));
+        if (published.error().code != Errc::Stale &&
+            std::exchange(lastProblem, published.error().what) != published.error().what)
+          log::warn("cannot publish this node", {{"error", published.error().what}});
+      }
     }
-    if (!pause(wait, stop)) return;
+    if (parts_.look) parts_.look(stop);
+    const auto next = parts_.look ? std::min(due, now + kLook) : due;
+    if (!pause(std::chrono::ceil<milliseconds>(next - std::chrono::steady_clock::now()), stop))
+      return;
   }
 }
 

@@ -60,6 +60,30 @@ bool says(const Json& document, const char* field, const char* text) {
   return document.contains(field) && document[field] == text;
 }
 
+Variables variablesOfEnvironment() {
+  auto out = agent::processEnvironment();
+  for (const auto& [field, variable] : fields()) {
+    const auto found = out.find("CALICO_" + variable);
+    if (found != out.end() && !found->second.empty()) out[variable] = found->second;
+  }
+  return out;
+}
+
+/// As kubectl finds it.
+void findKubeconfig(Variables& variables) {
+  for (const char* named :
+       {"KUBECONFIG", "KUBECONFIG_INLINE", "K8S_API_ENDPOINT", "KUBERNETES_SERVICE_HOST"}) {
+    const auto found = variables.find(named);
+    if (found != variables.end() && !found->second.empty()) return;
+  }
+  const auto variablesOfUser = agent::processEnvironment();
+  const auto home = variablesOfUser.find("HOME");
+  if (home == variablesOfUser.end()) return;
+  const auto file = home->second + "/.kube/config";
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored)) variables["KUBECONFIG"] = file;
+}
+
 }  // namespace
 
 Result<Variables> variablesOfConfig(const std::string& text) {
@@ -91,7 +115,7 @@ Result<Variables> datastoreVariables(const std::string& file, const std::string&
   Variables out;
   std::error_code ignored;
   if (file == kDefaultConfigFile && !std::filesystem::exists(file, ignored)) {
-    out = agent::processEnvironment();
+    out = variablesOfEnvironment();
   } else {
     std::ifstream in(file);
     if (!in) return fail(Errc::NotFound, "cannot read " + file + ": does it exist?");
@@ -99,7 +123,12 @@ Result<Variables> datastoreVariables(const std::string& file, const std::string&
     auto said = variablesOfConfig(text);
     if (!said) return fail(Errc::Invalid, file + ": " + said.error().what);
     out = std::move(*said);
+    // What a pod is told about its cluster is told it alone.
+    for (auto& [variable, value] : agent::processEnvironment()) {
+      if (variable.starts_with("KUBERNETES_SERVICE_")) out.emplace(variable, value);
+    }
   }
+  findKubeconfig(out);
   if (!context.empty()) out["K8S_CURRENT_CONTEXT"] = context;
   return out;
 }

@@ -311,13 +311,14 @@ void addDatastoreCommands(CLI::App& app, int& code) {
   get->add_option("kind", arguments->kind, "such as networkpolicy, node or np");
   get->add_option("names", arguments->names);
   fileOption(get, *arguments);
-  get->add_flag("-a,--all-namespaces", arguments->allNamespaces);
+  get->add_flag("-A,-a,--all-namespaces", arguments->allNamespaces);
   get->add_flag("--export", arguments->exportForm, "without what belongs to this cluster only");
   addFormatOption<std::string>(get, arguments->output,
                                {{"ps", "ps"},
                                 {"table", "ps"},
                                 {"wide", "wide"},
                                 {"yaml", "yaml"},
+                                {"yml", "yaml"},
                                 {"json", "json"},
                                 {"name", "name"}},
                                "ps (the default), wide, yaml, json or name");
@@ -339,7 +340,7 @@ void addDatastoreCommands(CLI::App& app, int& code) {
   remove->add_option("kind", arguments->kind, "such as networkpolicy, node or np");
   remove->add_option("names", arguments->names);
   fileOption(remove, *arguments);
-  remove->add_flag("--skip-not-exists", arguments->skipNotExists, "what is gone is no failure");
+  remove->add_flag("-s,--skip-not-exists", arguments->skipNotExists, "what is gone is no failure");
   remove->callback([arguments, &code] { code = runDelete(*arguments); });
 }
 

@@ -9,6 +9,8 @@
 #include "api/etcd/etcd_objects.h"
 #include "api/etcd/etcd_options.h"
 #include "api/file/manifest_writer.h"
+#include "api/kubernetes/access.h"
+#include "api/kubernetes/kubernetes_objects.h"
 #include "cmd/agent/settings.h"
 
 namespace margay::ctl {
@@ -94,10 +96,18 @@ std::string datastoreOf(const Variables& variables) {
 }
 
 Result<std::unique_ptr<api::ObjectStore>> openObjectStore(const Variables& variables) {
+  if (datastoreOf(variables) == "kubernetes") {
+    auto access = api::kubernetesAccess(variables);
+    if (!access) return Fail(access.error());
+    auto client = api::KubernetesClient::make(std::move(*access));
+    if (!client) return Fail(client.error());
+    return std::make_unique<api::KubernetesObjects>(std::move(*client));
+  }
   if (datastoreOf(variables) != "etcdv3")
     return fail(Errc::Unsupported,
-                "this needs the datastore etcd: set DATASTORE_TYPE=etcdv3 and ETCD_ENDPOINTS, or "
-                "give --config (with files, the manifests in MARGAY_DATA_DIR are the objects)");
+                "this needs a datastore: set DATASTORE_TYPE=kubernetes and KUBECONFIG, "
+                "DATASTORE_TYPE=etcdv3 and ETCD_ENDPOINTS, or give --config (with files, the "
+                "manifests in MARGAY_DATA_DIR are the objects)");
   auto options = api::etcdOptions(variables);
   if (!options) return Fail(options.error());
   auto client = api::EtcdClient::make(std::move(*options));

@@ -141,6 +141,56 @@ TEST_F(KubernetesAccessTest, TakesCertificatesThatAreInTheKubeconfig) {
   EXPECT_EQ(access->tls.key.file, "");
 }
 
+TEST_F(KubernetesAccessTest, OfAnotherContextOrGivenAsText) {
+  const std::string text =
+      "current-context: a\n"
+      "contexts: [{name: a, context: {cluster: k, user: u}}, {name: b, context: {cluster: k, user: "
+      "w}}]\n"
+      "clusters: [{name: k, cluster: {server: \"https://10.0.0.1:6443\"}}]\n"
+      "users: [{name: u, user: {token: first}}, {name: w, user: {token: second}}]\n";
+  const auto path = write("config", text);
+  const auto other = kubernetesAccess({{"KUBECONFIG", path}, {"K8S_CURRENT_CONTEXT", "b"}});
+  ASSERT_TRUE(other) << other.error().what;
+  EXPECT_EQ(other->token, "second");
+  const auto unknown = kubernetesAccess({{"KUBECONFIG", path}, {"K8S_CURRENT_CONTEXT", "c"}});
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(unknown.error().what, AllOf(HasSubstr("K8S_CURRENT_CONTEXT"), HasSubstr("'c'")));
+  const auto inlined =
+      kubernetesAccess({{"KUBECONFIG_INLINE", text}, {"KUBECONFIG", config("token: third")}});
+  ASSERT_TRUE(inlined) << inlined.error().what;
+  EXPECT_EQ(inlined->token, "first");
+  const auto broken = kubernetesAccess({{"KUBECONFIG_INLINE", "[1]"}});
+  ASSERT_FALSE(broken);
+  EXPECT_THAT(broken.error().what, HasSubstr("KUBECONFIG_INLINE"));
+  const auto alone = kubernetesAccess({{"K8S_CURRENT_CONTEXT", "b"}}, directory_);
+  ASSERT_FALSE(alone);
+  EXPECT_THAT(alone.error().what, HasSubstr("set KUBECONFIG"));
+}
+
+TEST_F(KubernetesAccessTest, VariablesGoBeforeTheKubeconfigOrStandAlone) {
+  const Environment variables = {{"K8S_API_ENDPOINT", "https://10.0.0.2:6443/"},
+                                 {"K8S_CA_FILE", "/ca.pem"},
+                                 {"K8S_CERT_FILE", "/c.pem"},
+                                 {"K8S_KEY_FILE", "/c.key"},
+                                 {"K8S_API_TOKEN", "fourth"}};
+  auto with = variables;
+  with["KUBECONFIG"] = config("tokenFile: t");
+  for (const auto& environment : {variables, with}) {
+    const auto access = kubernetesAccess(environment, directory_);
+    ASSERT_TRUE(access) << access.error().what;
+    EXPECT_EQ(access->url, "https://10.0.0.2:6443");
+    EXPECT_EQ(access->tls.ca.file, "/ca.pem");
+    EXPECT_EQ(access->tls.certificate.file, "/c.pem");
+    EXPECT_EQ(access->tls.key.file, "/c.key");
+    EXPECT_EQ(access->token, "fourth");
+    EXPECT_EQ(access->tokenFile, "");
+  }
+  with["K8S_INSECURE_SKIP_TLS_VERIFY"] = "true";
+  const auto insecure = kubernetesAccess(with, directory_);
+  ASSERT_FALSE(insecure);
+  EXPECT_THAT(insecure.error().what, HasSubstr("K8S_CA_FILE"));
+}
+
 TEST_F(KubernetesAccessTest, PrefersATokenFileToAToken) {
   const auto access = read(config("token: old, tokenFile: t"));
   ASSERT_TRUE(access);

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -30,6 +31,9 @@ const Example kExamples[] = {
     {"BGPConfiguration", "", "default", "{asNumber: 64512}", "bgpconfiguration bgpconfig"},
     {"BGPFilter", "", "f", "{exportV4: [{action: Accept}]}", "bgpfilter bgpfilters"},
     {"BGPPeer", "", "peer", "{peerIP: 192.0.2.9, asNumber: 64513}", "bgppeer bgppeers"},
+    {"BlockAffinity", "", "n1-10-9-0-0-26",
+     "{node: n1, cidr: 10.9.0.0/26, state: confirmed, deleted: \"false\"}",
+     "blockaffinity blockaffinities"},
     {"CalicoNodeStatus", "", "s", "{node: n1, classes: [Agent], updatePeriodSeconds: 10}",
      "caliconodestatus"},
     {"ClusterInformation", "", "default", "{datastoreReady: true}",
@@ -50,6 +54,8 @@ const Example kExamples[] = {
     {"Node", "", "n1", "{bgp: {ipv4Address: 192.0.2.1/24, asNumber: \"1.10\"}}", "node no nodes"},
     {"Profile", "", "pr", "{ingress: [{action: Allow}]}", "profile pro"},
     {"StagedGlobalNetworkPolicy", "", "sg", "{selector: all()}", "stagedglobalnetworkpolicy"},
+    {"StagedKubernetesNetworkPolicy", "shop", "sk", "{podSelector: {}}",
+     "stagedkubernetesnetworkpolicy"},
     {"StagedNetworkPolicy", "shop", "sn", "{selector: all()}", "stagednetworkpolicy"},
     {"Tier", "", "t", "{order: 100}", "tier tiers"},
     {"WorkloadEndpoint", "shop", "n1-cni-c1-eth0",
@@ -65,6 +71,11 @@ std::string manifest(const Example& example) {
          "\nmetadata: {name: " + example.name + (ns.empty() ? "" : ", namespace: " + ns) +
          "}\nspec: " + example.spec + "\n---\n";
 }
+
+const std::string kPool =
+    manifest(*std::find_if(std::begin(kExamples), std::end(kExamples), [](const Example& example) {
+      return std::string(example.kind) == "IPPool";
+    }));
 
 class DatastoreVerbs : public ::testing::Test {
  protected:
@@ -155,7 +166,7 @@ TEST_F(DatastoreVerbs, GetHasTheFormsOfCalicoctl) {
               AllOf(HasSubstr("NAME   ASN     IPV4           IPV6"), HasSubstr("65546")));
   EXPECT_EQ(done({"get", "wep", "-n", "shop"}),
             "WORKLOAD   NODE   NETWORKS      INTERFACE\nc1         n1     10.9.0.7/32   cali1\n");
-  EXPECT_THAT(done({"get", "np", "-a"}), AllOf(HasSubstr("NAMESPACE"), HasSubstr("shop")));
+  EXPECT_THAT(done({"get", "np", "-A"}), AllOf(HasSubstr("NAMESPACE"), HasSubstr("shop")));
   EXPECT_THAT(done({"get", "np"}), Not(HasSubstr("shop"))) << "the namespace is default";
   const auto list = Json::parse(done({"get", "ippools", "-o", "json"}));
   EXPECT_EQ(list["kind"], "IPPoolList");
@@ -172,7 +183,7 @@ TEST_F(DatastoreVerbs, GetHasTheFormsOfCalicoctl) {
 
 TEST_F(DatastoreVerbs, ReadsADirectoryAndItsDirectories) {
   const ScratchDirectory scratch;
-  scratch.write("a/pool.yaml", manifest(kExamples[10]));
+  scratch.write("a/pool.yaml", kPool);
   scratch.write("a/more/tier.json",
                 R"({"apiVersion":"projectcalico.org/v3","kind":"Tier","metadata":{"name":"x"}})");
   scratch.write("a/readme.txt", "no manifest");
@@ -201,28 +212,27 @@ TEST_F(DatastoreVerbs, SaysWhatIsWrong) {
                       "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\n"
                       "metadata: {name: none.p}\nspec: {tier: none}\n"),
               HasSubstr("Tier(none)"));
-  EXPECT_THAT(refused(1, {"replace", "-f", "-"}, manifest(kExamples[10])),
-              HasSubstr("does not exist"));
+  EXPECT_THAT(refused(1, {"replace", "-f", "-"}, kPool), HasSubstr("does not exist"));
   static_cast<void>(refused(2, {"delete", "node"}));
   static_cast<void>(refused(2, {"apply"}));
-  EXPECT_EQ(ctl({"delete", "node", "none", "--skip-not-exists"}).code, 0);
+  EXPECT_EQ(ctl({"delete", "node", "none", "-s"}).code, 0);
 }
 
 TEST_F(DatastoreVerbs, PartOfAFileIsWrittenAndTheRestNamed) {
   const auto result =
-      ctl({"create", "-f", "-"}, manifest(kExamples[10]) +
+      ctl({"create", "-f", "-"}, kPool +
                                      "apiVersion: projectcalico.org/v3\nkind: IPPool\n"
                                      "metadata: {name: q}\nspec: {cidr: banana}\n");
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(result.out, "Partial success: created 1 out of 2 'IPPool' resources\n");
   EXPECT_THAT(result.err, HasSubstr("IPPool q"));
-  EXPECT_EQ(ctl({"create", "--skip-exists", "-f", "-"}, manifest(kExamples[10])).code, 0);
+  EXPECT_EQ(ctl({"create", "--skip-exists", "-f", "-"}, kPool).code, 0);
 }
 
 TEST_F(DatastoreVerbs, AnOldVersionIsRefused) {
-  static_cast<void>(done({"create", "-f", "-"}, manifest(kExamples[10])));
+  static_cast<void>(done({"create", "-f", "-"}, kPool));
   const auto old = done({"get", "ippool", "p", "-o", "yaml"});
-  static_cast<void>(done({"apply", "-f", "-"}, manifest(kExamples[10])));
+  static_cast<void>(done({"apply", "-f", "-"}, kPool));
   EXPECT_THAT(refused(1, {"replace", "-f", "-"}, old), HasSubstr("update conflict"));
 }
 
@@ -235,7 +245,7 @@ TEST_F(DatastoreVerbs, TheConfigurationFileSaysWhereTheDatastoreIs) {
                         etcd_->url() + "\n");
   const std::map<std::string, std::string> elsewhere = {{"DATASTORE_TYPE", "etcdv3"},
                                                         {"ETCD_ENDPOINTS", "http://127.0.0.1:1"}};
-  static_cast<void>(done({"create", "-f", "-"}, manifest(kExamples[10])));
+  static_cast<void>(done({"create", "-f", "-"}, kPool));
   for (const std::string option : {"-c", "--config"}) {
     const auto got = runProgram(MARGAYCTL, {"get", "ippools", option, file}, elsewhere);
     EXPECT_EQ(got.code, 0) << got.err;
@@ -247,6 +257,34 @@ TEST_F(DatastoreVerbs, TheConfigurationFileSaysWhereTheDatastoreIs) {
                                    "spec: {etcdEndpoint: http://127.0.0.1:1}\n");
   EXPECT_THAT(refused(1, {"get", "ippools", "-c", wrong}),
               AllOf(HasSubstr(wrong), HasSubstr("spec.etcdEndpoint")));
+}
+
+TEST(DatastoreTls, AWrongCertificateIsOneLineThatNamesTheFile) {
+  const api::test::Certificates certificates;
+  const auto etcd = EtcdServer::alone(api::test::Tls::On, certificates.directory());
+  if (!etcd) GTEST_SKIP() << "no etcd to run";
+  const auto tls = certificates.tls();
+  const auto get = [&](const std::string& ca, const std::string& certificate,
+                       const std::string& key) {
+    return runProgram(MARGAYCTL, {"get", "nodes"},
+                      {{"DATASTORE_TYPE", "etcdv3"},
+                       {"ETCD_ENDPOINTS", etcd->url()},
+                       {"ETCD_CA_CERT_FILE", ca},
+                       {"ETCD_CERT_FILE", certificate},
+                       {"ETCD_KEY_FILE", key}});
+  };
+  const auto right = get(tls.ca.file, tls.certificate.file, tls.key.file);
+  EXPECT_EQ(right.code, 0) << right.err;
+  const auto otherCa = certificates.directory() + "/other-ca.pem";
+  const auto stranger = certificates.directory() + "/stranger.pem";
+  for (const auto& [got, file] :
+       {std::pair{get(otherCa, tls.certificate.file, tls.key.file), otherCa},
+        std::pair{get(tls.ca.file, stranger, certificates.directory() + "/stranger.key"),
+                  stranger}}) {
+    EXPECT_EQ(got.code, 1);
+    EXPECT_THAT(got.err, HasSubstr(file));
+    EXPECT_EQ(std::count(got.err.begin(), got.err.end(), '\n'), 1) << got.err;
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "cmd/agent/node_documents.h"
 
 #include "cmd/agent/default_documents.h"
+#include "cmd/agent/network_condition.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -45,6 +46,19 @@ TEST(AddressDetection, KnowsEveryMethod) {
   EXPECT_EQ(detected("skip-interface=eth1"), "172.17.8.101/24");
   EXPECT_EQ(detected("cidr=203.0.113.0/24,172.17.8.0/24"), "172.17.8.101/24");
   EXPECT_EQ(detected("can-reach=8.8.8.8"), "172.17.8.101/24");
+}
+
+TEST(AddressDetection, TakesTheInternalAddressOfKubernetes) {
+  auto known = host();
+  known.internal = {*Address::parse("172.17.8.101"), *Address::parse("2001:db8::7")};
+  const auto found = [&](Family family) {
+    const auto address = detectAddress("kubernetes-internal-ip", family, known);
+    return address ? address->str() : address.error().what;
+  };
+  EXPECT_EQ(found(Family::V4), "172.17.8.101/24");
+  EXPECT_EQ(found(Family::V6), "2001:db8::7/64");
+  known.internal.clear();
+  EXPECT_THAT(found(Family::V4), HasSubstr("InternalIP"));
 }
 
 TEST(AddressDetection, SaysWhatDoesNotFit) {
@@ -158,6 +172,23 @@ TEST(DefaultDocuments, CompleteWhatIsThereAndLeaveTiersAlone) {
       {"kind", "Tier"}, {"metadata", {{"name", "default"}}}, {"spec", Json::object()}};
   EXPECT_EQ(completed(wanted[3], tier), tier);
   EXPECT_EQ(completed(wanted[3], {})["spec"]["order"], 1'000'000);
+}
+
+TEST(NetworkCondition, IsToldOnceAndTakenBackAfterThreeLooks) {
+  NetworkCondition condition;
+  EXPECT_EQ(condition.look(false), std::nullopt) << "nobody has said that there is a network";
+  EXPECT_EQ(condition.look(true), true);
+  EXPECT_EQ(condition.look(true), true) << "until it is told";
+  condition.told(true);
+  EXPECT_EQ(condition.look(true), std::nullopt);
+  EXPECT_EQ(condition.look(false), std::nullopt);
+  EXPECT_EQ(condition.look(false), std::nullopt);
+  EXPECT_EQ(condition.look(false), false);
+  condition.told(false);
+  EXPECT_EQ(condition.look(false), std::nullopt);
+  EXPECT_EQ(condition.look(true), true);
+  const auto patch = networkConditionPatch(true, "2024-03-01T10:20:30Z");
+  EXPECT_EQ(patch["status"]["conditions"][0]["status"], "False");
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ TEST_F(ManifestsOnTheServer, DefineWhatCalicoWritesAndRefuseWhatItRefuses) {
             "Automatic");
 }
 
-TEST_F(ManifestsOnTheServer, GiveTheAgentTwoCapabilitiesAndTheRightToReadWhatItNeeds) {
+TEST_F(ManifestsOnTheServer, GiveTheAgentTwoCapabilitiesAndTheRightsThatItNeeds) {
   const auto pod = get("daemonset margay -n kube-system")["spec"]["template"]["spec"];
   const auto& security = pod["containers"][0]["securityContext"];
   EXPECT_EQ(security["capabilities"], json::parse(R"({"drop": ["ALL"],
@@ -100,8 +100,13 @@ TEST_F(ManifestsOnTheServer, GiveTheAgentTwoCapabilitiesAndTheRightToReadWhatItN
     for (const std::string what :
          {"pods", "nodes", "networkpolicies.networking.k8s.io", "tiers.crd.projectcalico.org"})
       EXPECT_EQ(server().kubectl("auth can-i " + verb + ' ' + what + as).status, 0) << verb << what;
-  for (const std::string forbidden : {"list secrets", "list configmaps", "patch nodes",
-                                      "create pods", "delete tiers.crd.projectcalico.org"})
+  for (const std::string allowed :
+       {"patch nodes --subresource=status", "create ippools.crd.projectcalico.org",
+        "update clusterinformations.crd.projectcalico.org"})
+    EXPECT_EQ(server().kubectl("auth can-i " + allowed + as).status, 0) << allowed;
+  for (const std::string forbidden :
+       {"list secrets", "list configmaps", "patch nodes", "create pods",
+        "update ippools.crd.projectcalico.org", "delete tiers.crd.projectcalico.org"})
     EXPECT_NE(server().kubectl("auth can-i " + forbidden + as).status, 0) << forbidden;
 }
 

@@ -56,7 +56,7 @@ void wipeObjects(ApiServer& server) {
     wipe(core + in + "serviceaccounts");
   }
   for (const char* kind : {"globalnetworkpolicies", "globalnetworksets", "hostendpoints",
-                           "felixconfigurations", "ippools", "tiers"})
+                           "felixconfigurations", "ippools", "tiers", "clusterinformations"})
     wipe(calico + '/' + kind);
   wipe(core + "/nodes");
 }

@@ -217,7 +217,7 @@ TEST_F(OnApiServer, TheAgentUsesEveryRightThatTheManifestsGiveItAndNoOther) {
   server().mustKubectl("apply -f -", kOnlyShop);
   converge();
   one().stop();
-  startAgent(one());
+  startAgent(one(), {{"CLUSTER_TYPE", "k8s"}});  // which it adds to what is known of the cluster
   const auto rights = granted(json::parse(server().mustKubectl("get clusterrole margay -o json")));
   std::set<Right> used;
   const auto allUsed = [&] {
