@@ -7,6 +7,7 @@
 
 #include "api/etcd/etcd_source.h"
 #include "api/etcd/stored_object.h"
+#include "bench/etcd_endpoint.h"
 #include "bench/own_memory.h"
 #include "tests/api/etcd_server.h"
 
@@ -16,48 +17,9 @@
 namespace margay::api {
 namespace {
 
+using bench::etcdEndpoint;
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
-
-/// As Calico's CNI plugin writes one.
-EtcdWrite endpoint(int i, int version = 0) {
-  const std::string n = std::to_string(i);
-  const std::string node = "node-" + std::to_string(i / 110);
-  const std::string ns = "ns-" + std::to_string(i / 100);
-  const std::string pod = "app-6d4b75cb6d-" + n;
-  const std::string name =
-      "node--" + std::to_string(i / 110) + "-k8s-app--6d4b75cb6d--" + n + "-eth0";
-  const json document = {
-      {"kind", "WorkloadEndpoint"},
-      {"apiVersion", "projectcalico.org/v3"},
-      {"metadata",
-       {{"name", name},
-        {"generateName", "app-6d4b75cb6d-"},
-        {"namespace", ns},
-        {"uid", "11111111-2222-4333-8444-" + n},
-        {"creationTimestamp", "2024-01-01T00:00:00Z"},
-        {"labels",
-         {{"app", "app-" + std::to_string(i / 50)},
-          {"pod-template-hash", "6d4b75cb6d"},
-          {"projectcalico.org/namespace", ns},
-          {"projectcalico.org/orchestrator", "k8s"},
-          {"projectcalico.org/serviceaccount", "default"}}}}},
-      {"spec",
-       {{"orchestrator", "k8s"},
-        {"node", node},
-        {"containerID", std::string(64, 'c')},
-        {"pod", pod},
-        {"endpoint", "eth0"},
-        {"serviceAccountName", "default"},
-        {"ipNetworks",
-         {"10." + std::to_string(version + i / 65536) + "." + std::to_string(i / 256 % 256) + "." +
-          std::to_string(i % 256) + "/32"}},
-        {"profiles", {"kns." + ns, "ksa." + ns + ".default"}},
-        {"interfaceName", "cali" + std::string(11 - n.size(), '0') + n},
-        {"ports", json::array({{{"name", "http"}, {"port", 8080}, {"protocol", "TCP"}}})}}}};
-  return {.key = storedKeyOf(*storedKindNamed("WorkloadEndpoint"), ns, name),
-          .value = document.dump()};
-}
 
 std::unique_ptr<EtcdClient> connect(const std::string& url) {
   auto made = EtcdClient::make(test::quickOptions({url}));
@@ -74,7 +36,7 @@ std::string etcdWith(int count) {
   auto client = connect(server->url());
   std::vector<EtcdWrite> writes;
   for (int i = 0; i < count; ++i) {
-    writes.push_back(endpoint(i));
+    writes.push_back(etcdEndpoint(bench::endpointNumber(i)));
     if (writes.size() < 100 && i + 1 < count) continue;
     if (!client->write({}, writes)) return {};
     writes.clear();
@@ -162,7 +124,9 @@ void writeToMailbox(benchmark::State& state) {
   int version = 1;
   for (auto round : state) {
     static_cast<void>(round);
-    const auto write = endpoint(7, ++version % 100);
+    auto changed = bench::endpointNumber(7);
+    changed.address = "10." + std::to_string(++version % 100) + ".0.7";
+    const auto write = etcdEndpoint(changed);
     const auto begin = Clock::now();
     if (!client->write({}, {write})) return state.SkipWithError("cannot write");
     wait([](const Mailbox::Batch& batch) { return !batch.updates.empty(); });
