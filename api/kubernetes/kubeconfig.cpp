@@ -113,7 +113,8 @@ Result<std::string> currentContext(const std::vector<File>& files) {
 
 Result<void> refuse(const Entry& entry, const char* field, const char* reason) {
   const auto found = entry.value->find(field);
-  if (found == entry.value->end() || found->is_null() || *found == false || *found == "") return {};
+  if (found == entry.value->end() || found->is_null() || *found == false) return {};
+  if (found->is_string() && found->get_ref<const std::string&>().empty()) return {};
   return wrong(*entry.file, entry.path + "." + field, reason);
 }
 
