@@ -93,7 +93,7 @@ Result<std::int64_t> StatusReporter::lease(const std::stop_token& stop) {
     if (kept) return lease_;
     if (kept.error().code != Errc::NotFound) return Fail(kept.error());
   }
-  const auto granted = client_->grantLease(std::max(options_.ttl, std::chrono::seconds(1)), stop);
+  auto granted = client_->grantLease(std::max(options_.ttl, std::chrono::seconds(1)), stop);
   if (granted) lease_ = *granted;
   return granted;
 }
