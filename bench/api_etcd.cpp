@@ -8,6 +8,7 @@
 #include "api/etcd/etcd_source.h"
 #include "api/etcd/stored_object.h"
 #include "bench/etcd_endpoint.h"
+#include "bench/first_list.h"
 #include "bench/own_memory.h"
 #include "tests/api/etcd_server.h"
 
@@ -72,33 +73,9 @@ void listIntoStore(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   const auto url = etcdWith(static_cast<int>(count));
   if (url.empty()) return state.SkipWithError("no etcd");
-  double peak = 0;
-  double kept = 0;
-  for (auto round : state) {
-    static_cast<void>(round);
-    const bench::OwnMemory memory;
-    Mailbox mailbox;
-    std::vector<Update> store;
-    store.reserve(count);
-    EtcdSource source(connect(url), mailbox);
-    source.start();
-    for (bool synced = false; !synced;) {
-      pollfd entry{mailbox.fd(), POLLIN, 0};
-      ::poll(&entry, 1, 10'000);
-      auto batch = mailbox.take();
-      std::move(batch.updates.begin(), batch.updates.end(), std::back_inserter(store));
-      if (batch.states.contains("etcd")) synced = batch.states.at("etcd").synced;
-    }
-    if (store.size() != count) state.SkipWithError("not all arrived");
-    peak = memory.peak();
-    kept = memory.kept();
-    state.PauseTiming();
-    source.stop();
-    store.clear();
-    state.ResumeTiming();
-  }
-  state.counters["peakMB"] = peak;
-  state.counters["keptMB"] = kept;
+  bench::listIntoStore(state, "etcd", count, [&](Mailbox& mailbox) {
+    return std::make_unique<EtcdSource>(connect(url), mailbox);
+  });
 }
 BENCHMARK(listIntoStore)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond)->UseRealTime();
 

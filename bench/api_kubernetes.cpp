@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/kubernetes/kubernetes_source.h"
+#include "bench/first_list.h"
 #include "bench/own_memory.h"
 #include "tests/api/raw_server.h"
 
@@ -185,33 +186,9 @@ void listIntoStore(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   KubernetesAccess access;
   access.url = serverOf(static_cast<int>(count));
-  double peak = 0;
-  double kept = 0;
-  for (auto round : state) {
-    static_cast<void>(round);
-    const bench::OwnMemory memory;
-    Mailbox mailbox;
-    std::vector<Update> store;
-    store.reserve(count);
-    KubernetesSource source(std::move(*KubernetesClient::make(access)), mailbox);
-    source.start();
-    for (bool synced = false; !synced;) {
-      pollfd entry{mailbox.fd(), POLLIN, 0};
-      ::poll(&entry, 1, 10'000);
-      auto batch = mailbox.take();
-      std::move(batch.updates.begin(), batch.updates.end(), std::back_inserter(store));
-      if (batch.states.contains("kubernetes")) synced = batch.states.at("kubernetes").synced;
-    }
-    if (store.size() != count) state.SkipWithError("not all arrived");
-    peak = memory.peak();
-    kept = memory.kept();
-    state.PauseTiming();
-    source.stop();
-    store.clear();
-    state.ResumeTiming();
-  }
-  state.counters["peakMB"] = peak;
-  state.counters["keptMB"] = kept;
+  bench::listIntoStore(state, "kubernetes", count, [&](Mailbox& mailbox) {
+    return std::make_unique<KubernetesSource>(std::move(*KubernetesClient::make(access)), mailbox);
+  });
 }
 BENCHMARK(listIntoStore)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond)->UseRealTime();
 
