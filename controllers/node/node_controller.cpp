@@ -26,15 +26,9 @@ constexpr std::size_t indexOf(api::PolicyDirection direction) {
   return direction == api::PolicyDirection::Ingress ? 0 : 1;
 }
 
-bool covered(const api::WorkloadEndpoint& endpoint, const std::map<std::string, api::Node>& nodes) {
-  const auto node = nodes.find(endpoint.node.str());
-  if (node == nodes.end()) return false;
-  return std::all_of(
-      endpoint.addresses.begin(), endpoint.addresses.end(), [&](const Prefix& address) {
-        const auto& cidrs = node->second.podCidrs;
-        return std::any_of(cidrs.begin(), cidrs.end(),
-                           [&](const Prefix& cidr) { return cidr.contains(address); });
-      });
+/// In which there are routes to other nodes.
+std::vector<Family> routedFamilies(const NodeOptions& options) {
+  return options.nodeRouting ? options.families : std::vector<Family>{};
 }
 
 }  // namespace
@@ -42,13 +36,18 @@ bool covered(const api::WorkloadEndpoint& endpoint, const std::map<std::string, 
 NodeController::NodeController(std::string nodeName, NodeOptions options)
     : nodeName_(std::move(nodeName)),
       options_(std::move(options)),
-      engine_({nodeName_, options_.statics.interfacePrefixes.at(0)}) {
+      engine_({nodeName_, options_.statics.interfacePrefixes.at(0)}),
+      remoteRoutes_(nodeName_) {
   for (const auto family : options_.families)
     families_.emplace_back(family, options_.statics.rules);
   interfaces_.setPrefixes(options_.statics.interfacePrefixes);
+  remoteRoutes_.setFamilies(routedFamilies(options_));
 }
 
 void NodeController::update(const api::Update& update) {
+  if (update.key.kind == api::Kind::WorkloadEndpoint)
+    remoteRoutes_.replace(engine_.endpoint(update.key), held<api::WorkloadEndpoint>(update),
+                          nodes_);
   engine_.update(update);
   ++revision_;
   if (update.key.kind != api::Kind::WorkloadEndpoint) {
@@ -71,36 +70,13 @@ void NodeController::update(const api::Update& update) {
       } else {
         nodes_.erase(update.key.name);
       }
-      natDirty_ = routesDirty_ = coverageDirty_ = true;
+      remoteRoutes_.noteNode(update.key.name);
+      natDirty_ = routesDirty_ = true;
       break;
     }
-    case api::Kind::WorkloadEndpoint:
-      noteRouting(update);
-      break;
     default:
       break;
   }
-}
-
-/// Endpoints of other nodes matter for routing only while no pod CIDR of their node covers them.
-void NodeController::noteRouting(const api::Update& update) {
-  const auto endpoint = held<api::WorkloadEndpoint>(update);
-  const bool matters =
-      endpoint && endpoint->node.view() != nodeName_ && !covered(*endpoint, nodes_);
-  if (matters) {
-    uncovered_[update.key] = endpoint;
-    routesDirty_ = true;
-  } else if (uncovered_.erase(update.key) > 0) {
-    routesDirty_ = true;
-  }
-}
-
-void NodeController::findUncovered() {
-  uncovered_.clear();
-  engine_.forEachEndpoint([this](const auto& endpoint) {
-    if (endpoint->node.view() != nodeName_ && !covered(*endpoint, nodes_))
-      uncovered_.emplace(keyOf(*endpoint), endpoint);
-  });
 }
 
 Objects NodeController::objects() const {
@@ -114,6 +90,7 @@ void NodeController::setLinks(dataplane::LinkMap links,
   std::sort(addresses.begin(), addresses.end());
   if (addresses != addresses_) {
     addresses_ = std::move(addresses);
+    remoteRoutes_.setAddresses(addresses_);
     routesDirty_ = true;
   }
   if (links == links_) return;
@@ -134,6 +111,7 @@ void NodeController::setOptions(NodeOptions options) {
     }
   }
   interfaces_.setPrefixes(options_.statics.interfacePrefixes);
+  remoteRoutes_.setFamilies(routedFamilies(options_));
   started_ = false;
   layoutDirty_ = interfaceOptionsDirty_ = tablesDirty_ = natDirty_ = routesDirty_ = true;
 }
@@ -366,33 +344,27 @@ void NodeController::applyTables(DesiredChange& out) {
 }
 
 void NodeController::applyNodeRoutes(DesiredChange& out) {
-  if (std::exchange(coverageDirty_, false)) findUncovered();
+  remoteRoutes_.apply(
+      nodes_, [this](const auto& visit) { engine_.forEachEndpoint(visit); }, out);
   if (!std::exchange(routesDirty_, false)) return;
-  dataplane::RouteMap wanted;
-  skipped_.clear();
-  if (options_.nodeRouting) {
-    const auto nodes = valuesOf(nodes_);
-    std::vector<std::shared_ptr<const api::WorkloadEndpoint>> remote;
-    for (const auto& [key, endpoint] : uncovered_) remote.push_back(endpoint);
-    auto routes = nodeRoutes(nodes, nodeName_, addresses_);
-    auto single = remoteEndpointRoutes(remote, nodes, nodeName_, addresses_);
-    wanted = std::move(routes.routes);
-    wanted.merge(single.routes);
-    skipped_ = std::move(routes.skipped);
-    skipped_.insert(skipped_.end(), single.skipped.begin(), single.skipped.end());
-  }
-  std::erase_if(wanted, [&](const auto& entry) {
+  NodeRoutes wanted;
+  if (options_.nodeRouting) wanted = nodeRoutes(valuesOf(nodes_), nodeName_, addresses_);
+  std::erase_if(wanted.routes, [&](const auto& entry) {
     return std::find(options_.families.begin(), options_.families.end(),
                      entry.first.destination.family()) == options_.families.end();
   });
   difference(
-      nodeRoutes_, wanted, [&](const auto& key) { out.routesRemoved.push_back(key); },
+      nodeRoutes_, wanted.routes, [&](const auto& key) { out.routesRemoved.push_back(key); },
       [&](const auto&, const auto& route) { out.routes.push_back(route); });
-  nodeRoutes_ = std::move(wanted);
+  nodeRoutes_ = std::move(wanted.routes);
+  skipped_ = std::move(wanted.skipped);
 }
 
 std::vector<SkippedRoute> NodeController::skippedRoutes() const {
-  return skipped_;
+  auto out = skipped_;
+  const auto remote = remoteRoutes_.skipped(nodes_);
+  out.insert(out.end(), remote.begin(), remote.end());
+  return out;
 }
 
 }  // namespace margay::controllers

@@ -23,6 +23,7 @@
 #include "controllers/policy/rules.h"
 #include "controllers/policy/static_chains.h"
 #include "controllers/routing/node_routes.h"
+#include "controllers/routing/remote_endpoint_routes.h"
 
 namespace margay::controllers {
 
@@ -87,8 +88,6 @@ class NodeController {
   };
 
   [[nodiscard]] bool useMaps() const { return options_.statics.dispatch == Dispatch::Maps; }
-  void noteRouting(const api::Update& update);
-  void findUncovered();
   DesiredChange apply(const PolicyDelta& delta);
   void applySets(const PolicyDelta& delta, DesiredChange& out);
   void applyAddressSets(const PolicyDelta& delta, Family family, DesiredChange& out);
@@ -107,8 +106,6 @@ class NodeController {
   Objects others_;  // all objects but endpoints, of which the engine has so many
   std::map<std::string, api::IPPool> pools_;
   std::map<std::string, api::Node> nodes_;
-  std::map<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>>
-      uncovered_;  // remote, in no pod CIDR of their node
   dataplane::LinkMap links_;
   std::vector<dataplane::InterfaceAddress> addresses_;
 
@@ -120,6 +117,7 @@ class NodeController {
   std::set<Prefix> shared_;
   ProgrammedInterfaces programmed_;
   dataplane::RouteMap nodeRoutes_;
+  RemoteEndpointRoutes remoteRoutes_;
   std::vector<SkippedRoute> skipped_;
 
   std::set<dataplane::IfName> linksChanged_;
@@ -130,7 +128,6 @@ class NodeController {
   bool tablesDirty_ = true;
   bool natDirty_ = true;
   bool routesDirty_ = true;
-  bool coverageDirty_ = false;  // pod CIDRs changed
 };
 
 }  // namespace margay::controllers

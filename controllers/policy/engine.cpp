@@ -165,6 +165,11 @@ PolicyCounts PolicyEngine::counts() const {
           static_cast<std::size_t>(active), all.size()};
 }
 
+std::shared_ptr<const api::WorkloadEndpoint> PolicyEngine::endpoint(
+    const api::ObjectKey& key) const {
+  return state_->membership.endpoint(key);
+}
+
 void PolicyEngine::forEachEndpoint(
     const std::function<void(const std::shared_ptr<const api::WorkloadEndpoint>&)>& visit) const {
   state_->membership.forEachEndpoint(visit);

@@ -74,6 +74,9 @@ class PolicyEngine {
   [[nodiscard]] std::vector<PolicyView> policies() const;
   [[nodiscard]] std::vector<GroupView> groups() const;
   [[nodiscard]] PolicyCounts counts() const;
+  /// The newest value; null if there is none.
+  [[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> endpoint(
+      const api::ObjectKey& key) const;
   /// Every endpoint of the cluster, in no particular order. O(endpoints).
   void forEachEndpoint(
       const std::function<void(const std::shared_ptr<const api::WorkloadEndpoint>&)>& visit) const;

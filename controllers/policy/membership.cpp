@@ -112,6 +112,11 @@ void Membership::leaveClass(ItemId id) {
   items_.link(left.previous, left.next);
 }
 
+std::shared_ptr<const api::WorkloadEndpoint> Membership::endpoint(const api::ObjectKey& key) const {
+  const auto found = items_.find(key);
+  return found ? items_[*found].endpoint : nullptr;
+}
+
 void Membership::set(const api::ObjectKey& key, Services::Slice slice) {
   if (slice) touch(*slice);
   if (const auto before = services_.get(key)) touch(*before);

@@ -56,6 +56,9 @@ class Membership {
   /// All sets in use, in order of their ids. O(members).
   [[nodiscard]] std::vector<View> sets() const;
   [[nodiscard]] std::size_t endpoints() const { return items_.endpoints(); }
+  /// Null if there is none.
+  [[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> endpoint(
+      const api::ObjectKey& key) const;
   template <class Visit>
   void forEachEndpoint(const Visit& visit) const {
     items_.forEachEndpoint(visit);

@@ -1,17 +1,14 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "api/model/endpoint.h"
 #include "api/model/node.h"
 #include "base/address.h"
 #include "dataplane/model/network.h"
 
-/// Routes to workloads of other nodes where the nodes share a link, and the host's forwarding.
+/// Routes to the pod CIDRs of other nodes where the nodes share a link, and the host's forwarding.
 /// Pure; any thread.
 namespace margay::controllers {
 
@@ -27,23 +24,12 @@ struct NodeRoutes {
   std::vector<SkippedRoute> skipped;
 };
 
-/// Metric of routes to single remote workloads: below the priority of a local workload's route.
-inline constexpr std::uint32_t kRemoteEndpointMetric = 2048;
-
 /// Routes to the pod CIDRs of each other node, both families, by its address (Node::address) if
 /// that is within the subnet of an address of ours, by the most specific such subnet. Metric 0, in
 /// IPv6 1024, which is what the kernel makes of 0. Of two nodes that claim one CIDR the first by
 /// name has it. O(CIDRs * log CIDRs + nodes * addresses).
 [[nodiscard]] NodeRoutes nodeRoutes(std::span<const api::Node> nodes, const std::string& self,
                                     std::span<const dataplane::InterfaceAddress> addresses);
-
-/// One route for each address of the endpoints of other nodes that no pod CIDR of its node covers,
-/// by its node's address as above. Of two endpoints that claim one address the first by namespace
-/// and name has it. O(endpoints * log endpoints).
-[[nodiscard]] NodeRoutes remoteEndpointRoutes(
-    std::span<const std::shared_ptr<const api::WorkloadEndpoint>> endpoints,
-    std::span<const api::Node> nodes, const std::string& self,
-    std::span<const dataplane::InterfaceAddress> addresses);
 
 /// Host-wide settings that forwarding between workloads needs.
 [[nodiscard]] dataplane::SysctlMap forwardingSysctls(std::span<const Family> families);

@@ -74,25 +74,6 @@ TEST(NodeRoutesTest, TheFirstNodeByNameHasACidrInWhateverOrderTheyCome) {
               ElementsAre("10.244.1.0/24 via 192.0.2.2 dev eth0 metric 0"));
 }
 
-TEST(RemoteEndpointRoutesTest, AddressesOutsideTheirNodesCidrsHaveRoutes) {
-  const std::vector<api::Node> nodes{node("n1", {"192.0.2.1"}, {}),
-                                     node("n2", {"192.0.2.2"}, {"10.244.2.0/24"}),
-                                     node("n3", {"192.0.2.3"}, {})};
-  const auto pod = [](const char* name, const char* where,
-                      const std::vector<std::string>& addresses) {
-    return std::make_shared<const api::WorkloadEndpoint>(
-        test::pod({.name = name, .node = where, .addresses = addresses}));
-  };
-  const std::vector<std::shared_ptr<const api::WorkloadEndpoint>> endpoints{
-      pod("a", "n1", {"10.0.0.1"}), pod("b", "n2", {"10.244.2.7", "10.0.0.2"}),
-      pod("c", "n3", {"10.244.2.8", "10.0.0.2"}), pod("d", "n4", {"10.0.0.4"})};
-  const auto all = remoteEndpointRoutes(endpoints, nodes, "n1", kOurs);
-  EXPECT_THAT(lines(all), ElementsAre("10.0.0.2/32 via 192.0.2.2 dev eth0 metric 2048",
-                                      "10.244.2.8/32 via 192.0.2.3 dev eth0 metric 2048"));
-  EXPECT_THAT(skipped(all), ElementsAre("default/c: 10.0.0.2/32: belongs to default/b",
-                                        "default/d: 10.0.0.4/32: there is no Node n4"));
-}
-
 TEST(ForwardingSysctls, AreThoseOfTheFamilies) {
   const std::vector<Family> both{Family::V4, Family::V6};
   EXPECT_EQ(forwardingSysctls(both), (dataplane::SysctlMap{{"net/ipv4/ip_forward", "1"},
