@@ -22,10 +22,6 @@ std::vector<T> valuesOf(const std::map<std::string, T>& map) {
   return out;
 }
 
-constexpr std::size_t indexOf(api::PolicyDirection direction) {
-  return direction == api::PolicyDirection::Ingress ? 0 : 1;
-}
-
 /// In which there are routes to other nodes.
 std::vector<Family> routedFamilies(const NodeOptions& options) {
   return options.nodeRouting ? options.families : std::vector<Family>{};
@@ -103,17 +99,20 @@ void NodeController::setLinks(dataplane::LinkMap links,
 void NodeController::setOptions(NodeOptions options) {
   if (options == options_) return;
   options_ = std::move(options);
-  families_.clear();
+  const auto before = std::exchange(families_, {});
+  const auto local = engine_.endpoints();
   for (const auto family : options_.families) {
     auto& state = families_.emplace_back(family, options_.statics.rules);
-    for (const auto& direction : groups_) {
-      for (const auto& [hash, group] : direction) state.chains.add(group);
+    for (const auto& old : before) {
+      if (old.family != family) continue;
+      for (const auto& group : old.groups.all()) state.groups.keep(group);
     }
+    for (const auto& endpoint : local) state.groups.join(*endpoint);
   }
   interfaces_.setPrefixes(options_.statics.interfacePrefixes);
   remoteRoutes_.setFamilies(routedFamilies(options_));
   started_ = false;
-  layoutDirty_ = interfaceOptionsDirty_ = tablesDirty_ = natDirty_ = routesDirty_ = true;
+  layoutDirty_ = interfaceOptionsDirty_ = natDirty_ = routesDirty_ = true;
 }
 
 DesiredChange NodeController::flush(TimePoint now) {
@@ -167,7 +166,7 @@ bool holdsNets(const SetId& id) {
 }  // namespace
 
 void NodeController::applySets(const PolicyDelta& delta, DesiredChange& out) {
-  for (const auto& state : families_) {
+  for (auto& state : families_) {
     const auto applies = [&](const SetId& id) { return !useMaps() || !holdsNets(id); };
     for (const auto& id : delta.setsRemoved) {
       if (applies(id)) out.setsRemoved.push_back(setName(id, state.family));
@@ -182,12 +181,14 @@ void NodeController::applySets(const PolicyDelta& delta, DesiredChange& out) {
       if (auto mine = ofFamily(change, state.family))
         out.members.insert_or_assign(setName(change.set, state.family), std::move(*mine));
     }
-    if (useMaps()) applyAddressSets(delta, state.family, out);
+    if (useMaps()) applyAddressSets(delta, state, out);
   }
 }
 
 /// A set that gets its first net, or loses its last one, is another one from then on.
-void NodeController::applyAddressSets(const PolicyDelta& delta, Family family, DesiredChange& out) {
+void NodeController::applyAddressSets(const PolicyDelta& delta, FamilyState& state,
+                                      DesiredChange& out) {
+  const auto family = state.family;
   auto& sets = addressSets_[family];
   const auto add = [&](const dataplane::SetName& plain) {
     const auto [name, type] = sets.layout(plain);
@@ -210,7 +211,7 @@ void NodeController::applyAddressSets(const PolicyDelta& delta, Family family, D
     const auto plain = setName(change.set, family);
     const auto before = sets.layout(plain).first;
     if (sets.count(plain, *mine)) {
-      tablesDirty_ = true;
+      state.tablesDirty = true;
       if (!fresh.contains(plain)) {
         out.setsRemoved.push_back(before);
         add(plain);
@@ -230,37 +231,32 @@ void NodeController::applyAddressSets(const PolicyDelta& delta, Family family, D
 }
 
 void NodeController::applyGroups(const PolicyDelta& delta, DesiredChange& out) {
-  for (const auto& group : delta.groupsRemoved) {
-    groups_[indexOf(group->direction)].erase(group->hash);
-    for (auto& state : families_) state.chains.remove(*group);
-  }
-  for (const auto& group : delta.groupsAdded) {
-    groups_[indexOf(group->direction)].emplace(group->hash, group);
-    for (auto& state : families_) state.chains.add(group);
-  }
-  if (!delta.groupsRemoved.empty() || !delta.groupsAdded.empty())
-    layoutDirty_ = tablesDirty_ = true;
-  if (!layoutDirty_) return;
-  ingress_ = dispatchLayout(api::PolicyDirection::Ingress, valuesOf(groups_[0]));
-  egress_ = dispatchLayout(api::PolicyDirection::Egress, valuesOf(groups_[1]));
   for (auto& state : families_) {
-    std::map<dataplane::SetName, dataplane::SetSpec> wanted;
-    for (const auto* layout : {&ingress_, &egress_}) {
-      auto specs = useMaps() ? std::vector{dispatchMap(layout->direction, state.family)}
-                             : dispatchSets(*layout, state.family);
-      for (auto& spec : specs) {
-        spec.maxElements = options_.maxSetElements;
-        wanted.emplace(spec.name, spec);
-      }
-    }
-    for (const auto& [name, spec] : state.dispatchSets) {
-      if (!wanted.contains(name)) out.setsRemoved.push_back(name);
-    }
-    for (const auto& [name, spec] : wanted) {
-      if (!state.dispatchSets.contains(name)) out.setsAdded.push_back(spec);
-    }
-    state.dispatchSets = std::move(wanted);
+    for (const auto& group : delta.groupsRemoved) state.groups.remove(*group);
+    for (const auto& endpoint : delta.endpointsChanged) state.groups.join(*endpoint);
+    if (!state.groups.layOut()) continue;
+    layoutDirty_ = state.tablesDirty = true;
+    applyDispatchSets(state, out);
   }
+}
+
+void NodeController::applyDispatchSets(FamilyState& state, DesiredChange& out) const {
+  std::map<dataplane::SetName, dataplane::SetSpec> wanted;
+  for (const auto* layout : {&state.groups.ingress(), &state.groups.egress()}) {
+    auto specs = useMaps() ? std::vector{dispatchMap(layout->direction, state.family)}
+                           : dispatchSets(*layout, state.family);
+    for (auto& spec : specs) {
+      spec.maxElements = options_.maxSetElements;
+      wanted.emplace(spec.name, spec);
+    }
+  }
+  for (const auto& [name, spec] : state.dispatchSets) {
+    if (!wanted.contains(name)) out.setsRemoved.push_back(name);
+  }
+  for (const auto& [name, spec] : wanted) {
+    if (!state.dispatchSets.contains(name)) out.setsAdded.push_back(spec);
+  }
+  state.dispatchSets = std::move(wanted);
 }
 
 void NodeController::applyInterfaces(DesiredChange& out) {
@@ -276,7 +272,7 @@ void NodeController::applyInterfaces(DesiredChange& out) {
     shared_ = std::move(shared);
     for (auto& state : families_) {
       auto sources = sharedSources(all, shared_, state.family);
-      tablesDirty_ |= sources != state.sharedSources;
+      state.tablesDirty |= sources != state.sharedSources;
       state.sharedSources = std::move(sources);
     }
   }
@@ -284,13 +280,10 @@ void NodeController::applyInterfaces(DesiredChange& out) {
 }
 
 InterfaceContext NodeController::interfaceContext() const {
-  return {ingress_,
-          egress_,
-          shared_,
-          options_.statics.dispatch,
-          links_,
-          options_.endpoints,
-          options_.families,
+  std::vector<InterfaceContext::Layouts> layouts;
+  for (const auto& state : families_)
+    layouts.push_back({state.family, state.groups.ingress(), state.groups.egress()});
+  return {std::move(layouts),     shared_, options_.statics.dispatch, links_, options_.endpoints,
           options_.routeWorkloads};
 }
 
@@ -323,18 +316,17 @@ void NodeController::applyNat(DesiredChange& out) {
 }
 
 void NodeController::applyTables(DesiredChange& out) {
-  if (!tablesDirty_) return;
-  tablesDirty_ = false;
-  for (const auto& state : families_) {
+  for (auto& state : families_) {
+    if (!std::exchange(state.tablesDirty, false)) continue;
     const auto& shared = state.sharedSources;
     out.tables[{state.family, dataplane::TableName::Raw}] =
         rawTable(state.family, options_.statics, shared);
     auto filter = filterTable(state.family, options_.statics);
     const auto& marks = options_.statics.rules.marks;
-    auto policies = useMaps() ? addressSets_[state.family].renamed(state.chains.chains())
-                              : state.chains.chains();
+    auto policies = useMaps() ? addressSets_[state.family].renamed(state.groups.chains())
+                              : state.groups.chains();
     filter.chains.merge(policies);
-    for (const auto* layout : {&ingress_, &egress_}) {
+    for (const auto* layout : {&state.groups.ingress(), &state.groups.egress()}) {
       for (auto& [name, rules] : useMaps() ? mapChains(*layout, shared, state.family, marks)
                                            : dispatchChains(*layout, shared, state.family))
         filter.chains.insert_or_assign(name, rules);

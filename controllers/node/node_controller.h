@@ -15,6 +15,7 @@
 #include "controllers/nat/masquerade.h"
 #include "controllers/node/address_sets.h"
 #include "controllers/node/desired_change.h"
+#include "controllers/node/family_groups.h"
 #include "controllers/node/notices.h"
 #include "controllers/node/programmed_interfaces.h"
 #include "controllers/policy/dispatch.h"
@@ -79,19 +80,21 @@ class NodeController {
  private:
   struct FamilyState {
     explicit FamilyState(Family which, const RuleOptions& rules)
-        : family(which), chains(which, rules) {}
+        : family(which), groups(which, rules) {}
     Family family;
-    GroupChains chains;
+    FamilyGroups groups;
     std::map<dataplane::SetName, dataplane::SetSpec> dispatchSets;
     NatTables nat;
     std::vector<SharedSource> sharedSources;
+    bool tablesDirty = true;
   };
 
   [[nodiscard]] bool useMaps() const { return options_.statics.dispatch == Dispatch::Maps; }
   DesiredChange apply(const PolicyDelta& delta);
   void applySets(const PolicyDelta& delta, DesiredChange& out);
-  void applyAddressSets(const PolicyDelta& delta, Family family, DesiredChange& out);
+  void applyAddressSets(const PolicyDelta& delta, FamilyState& state, DesiredChange& out);
   void applyGroups(const PolicyDelta& delta, DesiredChange& out);
+  void applyDispatchSets(FamilyState& state, DesiredChange& out) const;
   void applyInterfaces(DesiredChange& out);
   [[nodiscard]] InterfaceContext interfaceContext() const;
   void applyNat(DesiredChange& out);
@@ -109,9 +112,6 @@ class NodeController {
   dataplane::LinkMap links_;
   std::vector<dataplane::InterfaceAddress> addresses_;
 
-  std::map<std::string, GroupPtr> groups_[2];  // by direction, then hash
-  DispatchLayout ingress_{api::PolicyDirection::Ingress, {}};
-  DispatchLayout egress_{api::PolicyDirection::Egress, {}};
   std::map<Family, AddressSets> addressSets_;  // with maps
   InterfaceTable interfaces_;
   std::set<Prefix> shared_;
@@ -125,7 +125,6 @@ class NodeController {
   bool started_ = false;
   bool layoutDirty_ = true;
   bool interfaceOptionsDirty_ = false;
-  bool tablesDirty_ = true;
   bool natDirty_ = true;
   bool routesDirty_ = true;
 };

@@ -11,15 +11,14 @@ namespace {
 
 std::vector<SetEntry> wantedEntries(const WorkloadInterface& interface,
                                     const InterfaceContext& context) {
-  auto entries = context.dispatch == Dispatch::Maps
-                     ? mapEntries(interface, context.ingress, context.egress, context.shared)
-                     : dispatchEntries(interface, context.ingress, context.egress, context.shared);
-  std::vector<SetEntry> wanted = std::move(entries.groups);
-  wanted.insert(wanted.end(), entries.local.begin(), entries.local.end());
-  std::erase_if(wanted, [&](const SetEntry& entry) {
-    return std::find(context.families.begin(), context.families.end(), entry.member.net.family()) ==
-           context.families.end();
-  });
+  std::vector<SetEntry> wanted;
+  for (const auto& [family, ingress, egress] : context.layouts) {
+    const auto entries = context.dispatch == Dispatch::Maps
+                             ? mapEntries(interface, family, ingress, egress, context.shared)
+                             : dispatchEntries(interface, family, ingress, egress, context.shared);
+    wanted.insert(wanted.end(), entries.groups.begin(), entries.groups.end());
+    wanted.insert(wanted.end(), entries.local.begin(), entries.local.end());
+  }
   std::sort(wanted.begin(), wanted.end());
   return wanted;
 }

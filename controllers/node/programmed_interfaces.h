@@ -14,13 +14,17 @@ namespace margay::controllers {
 
 /// What the entries, routes, neighbours and sysctls of an interface follow from, beside itself.
 struct InterfaceContext {
-  const DispatchLayout& ingress;
-  const DispatchLayout& egress;
+  /// The layouts of one family that has rules of ours.
+  struct Layouts {
+    Family family;
+    const DispatchLayout& ingress;
+    const DispatchLayout& egress;
+  };
+  std::vector<Layouts> layouts;
   const std::set<Prefix>& shared;  ///< sharedPrefixes
   Dispatch dispatch = Dispatch::Sets;
   const dataplane::LinkMap& links;
   const EndpointOptions& endpoints;
-  std::span<const Family> families;
   bool routes = true;  ///< routes to workloads are ours to make
 };
 

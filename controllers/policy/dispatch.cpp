@@ -218,30 +218,26 @@ std::vector<SharedSource> sharedSources(std::span<const WorkloadInterface> inter
   return out;
 }
 
-DispatchEntries dispatchEntries(const WorkloadInterface& interface, const DispatchLayout& ingress,
-                                const DispatchLayout& egress, const std::set<Prefix>& shared) {
+DispatchEntries dispatchEntries(const WorkloadInterface& interface, Family family,
+                                const DispatchLayout& ingress, const DispatchLayout& egress,
+                                const std::set<Prefix>& shared) {
   DispatchEntries entries;
-  for (const Family family : {Family::V4, Family::V6}) {
-    const std::vector<Prefix> prefixes = setPrefixesOf(interface, shared, family);
-    const auto join = [&](const DispatchLayout& layout, const GroupPtr& group) {
-      if (!group) return;
-      for (const Prefix& prefix : prefixes) {
-        entries.groups.push_back(
-            {groupSetName(*group, family), memberOf(prefix, interface.device)});
-      }
-      const DispatchLayout::Bucket* bucket = bucketOf(layout, group);
-      if (bucket == nullptr || bucket->bits.empty()) return;
-      for (const Prefix& prefix : prefixes) {
-        entries.groups.push_back({bucketSetName(layout.direction, bucket->bits, family),
-                                  memberOf(prefix, interface.device)});
-      }
-    };
-    join(ingress, interface.endpoint->ingress);
-    join(egress, interface.endpoint->egress);
+  const std::vector<Prefix> prefixes = setPrefixesOf(interface, shared, family);
+  const auto join = [&](const DispatchLayout& layout, const GroupPtr& group) {
+    if (!group) return;
+    for (const Prefix& prefix : prefixes)
+      entries.groups.push_back({groupSetName(*group, family), memberOf(prefix, interface.device)});
+    const DispatchLayout::Bucket* bucket = bucketOf(layout, group);
+    if (bucket == nullptr || bucket->bits.empty()) return;
     for (const Prefix& prefix : prefixes) {
-      entries.local.push_back({localSet(family).name, memberOf(prefix, interface.device)});
+      entries.groups.push_back({bucketSetName(layout.direction, bucket->bits, family),
+                                memberOf(prefix, interface.device)});
     }
-  }
+  };
+  join(ingress, interface.endpoint->ingress);
+  join(egress, interface.endpoint->egress);
+  for (const Prefix& prefix : prefixes)
+    entries.local.push_back({localSet(family).name, memberOf(prefix, interface.device)});
   return entries;
 }
 
@@ -249,26 +245,25 @@ dataplane::SetSpec dispatchMap(PolicyDirection direction, Family family) {
   return {setPrefix(family) + (isIngress(direction) ? "to" : "from"), SetType::NumberMap, family};
 }
 
-DispatchEntries mapEntries(const WorkloadInterface& interface, const DispatchLayout& ingress,
-                           const DispatchLayout& egress, const std::set<Prefix>& shared) {
+DispatchEntries mapEntries(const WorkloadInterface& interface, Family family,
+                           const DispatchLayout& ingress, const DispatchLayout& egress,
+                           const std::set<Prefix>& shared) {
   DispatchEntries entries;
-  for (const Family family : {Family::V4, Family::V6}) {
-    const std::vector<Prefix> prefixes = setPrefixesOf(interface, shared, family);
-    for (const GroupPtr& group : {interface.endpoint->ingress, interface.endpoint->egress}) {
-      if (!group) continue;
-      const auto& numbers = (isIngress(group->direction) ? ingress : egress).numbers;
-      const auto number = numbers.find(group->hash);
-      if (number == numbers.end()) continue;
-      const SharedString target(dataplane::numberText(number->second));
-      for (const Prefix& prefix : prefixes) {
-        entries.groups.push_back(
-            {dispatchMap(group->direction, family).name, memberOf(prefix, interface.device)});
-        entries.groups.back().member.target = target;
-      }
+  const std::vector<Prefix> prefixes = setPrefixesOf(interface, shared, family);
+  for (const GroupPtr& group : {interface.endpoint->ingress, interface.endpoint->egress}) {
+    if (!group) continue;
+    const auto& numbers = (isIngress(group->direction) ? ingress : egress).numbers;
+    const auto number = numbers.find(group->hash);
+    if (number == numbers.end()) continue;
+    const SharedString target(dataplane::numberText(number->second));
+    for (const Prefix& prefix : prefixes) {
+      entries.groups.push_back(
+          {dispatchMap(group->direction, family).name, memberOf(prefix, interface.device)});
+      entries.groups.back().member.target = target;
     }
-    for (const Prefix& prefix : prefixes)
-      entries.local.push_back({localSet(family).name, memberOf(prefix, interface.device)});
   }
+  for (const Prefix& prefix : prefixes)
+    entries.local.push_back({localSet(family).name, memberOf(prefix, interface.device)});
   return entries;
 }
 

@@ -87,20 +87,20 @@ struct SetEntry {
   auto operator<=>(const SetEntry&) const = default;
 };
 
-/// Entries by which an interface is known, both families. Add in this order and delete in the
+/// Entries by which an interface is known in one family. Add in this order and delete in the
 /// reverse one: then each moment of a change has a whole path to a group, the old or the new one.
 struct DispatchEntries {
   std::vector<SetEntry> groups;  ///< group before its bucket
   std::vector<SetEntry> local;   ///< last on join, first on leave
 };
-[[nodiscard]] DispatchEntries dispatchEntries(const WorkloadInterface& interface,
+[[nodiscard]] DispatchEntries dispatchEntries(const WorkloadInterface& interface, Family family,
                                               const DispatchLayout& ingress,
                                               const DispatchLayout& egress,
                                               const std::set<Prefix>& shared);
 
 /// With maps: "mgy4-from" and "mgy4-to", which give (interface, address) the number of its group.
 [[nodiscard]] dataplane::SetSpec dispatchMap(api::PolicyDirection direction, Family family);
-[[nodiscard]] DispatchEntries mapEntries(const WorkloadInterface& interface,
+[[nodiscard]] DispatchEntries mapEntries(const WorkloadInterface& interface, Family family,
                                          const DispatchLayout& ingress,
                                          const DispatchLayout& egress,
                                          const std::set<Prefix>& shared);

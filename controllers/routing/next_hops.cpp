@@ -23,7 +23,8 @@ const NextHops::Hop& NextHops::to(const api::Node& node, Family family) {
 NextHops::Hop NextHops::find(const api::Node& node, Family family) const {
   const auto address = node.address(family);
   if (!address)
-    return {nullptr, family == Family::V4 ? "node has no IPv4 address" : "node has no IPv6 address"};
+    return {nullptr,
+            family == Family::V4 ? "node has no IPv4 address" : "node has no IPv6 address"};
   const dataplane::InterfaceAddress* best = nullptr;
   for (const auto& own : ours_) {
     if (own.address.address == *address)

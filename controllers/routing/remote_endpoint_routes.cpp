@@ -75,9 +75,8 @@ void RemoteEndpointRoutes::remove(const api::WorkloadEndpoint& endpoint) {
     }
     touched_.push_back(address);
     claim->second.owner = nullptr;
-    const auto next = std::min_element(first, last, [](const auto& a, const auto& b) {
-      return precedes(*a.second, *b.second);
-    });
+    const auto next = std::min_element(
+        first, last, [](const auto& a, const auto& b) { return precedes(*a.second, *b.second); });
     if (next == last) continue;
     claim->second.owner = next->second;
     rivals_.erase(next);

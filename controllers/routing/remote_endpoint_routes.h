@@ -21,9 +21,9 @@ namespace margay::controllers {
 /// Metric of routes to single remote workloads: below the priority of a local workload's route.
 inline constexpr std::uint32_t kRemoteEndpointMetric = 2048;
 
-/// One route for each address of an endpoint of another node that no pod CIDR of its node covers, by
-/// the way to that node. Of two endpoints that claim one address the first by namespace and name has
-/// it. Holds the addresses that need such a route and nothing else. One thread.
+/// One route for each address of an endpoint of another node that no pod CIDR of its node covers,
+/// by the way to that node. Of two endpoints that claim one address the first by namespace and name
+/// has it. Holds the addresses that need such a route and nothing else. One thread.
 class RemoteEndpointRoutes {
  public:
   using EndpointPtr = std::shared_ptr<const api::WorkloadEndpoint>;

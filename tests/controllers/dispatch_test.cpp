@@ -109,29 +109,33 @@ TEST(Dispatch, SetNamesFitTheKernel) {
   }
 }
 
-TEST(Dispatch, AnInterfaceJoinsItsGroupsOfBothFamilies) {
+TEST(Dispatch, AnInterfaceJoinsItsGroupsInEachFamily) {
   const auto in = group("cccccccccccccccc", PolicyDirection::Ingress);
   const auto out = group("aaaaaaaaaaaaaaaa");
   const std::vector<GroupPtr> all{in, out};
-  const auto entries = dispatchEntries(
-      interface("cali1", {"10.0.0.1", "fd00::1"}, {"10.9.0.0/16", "0.0.0.0/0"}, in, out),
-      dispatchLayout(PolicyDirection::Ingress, all), dispatchLayout(PolicyDirection::Egress, all),
-      {net("0.0.0.0/0")});
-  EXPECT_THAT(lines(entries.groups), ElementsAre("mgy4-gi-cccccccccccccccc 10.0.0.1/32 cali1",
-                                                 "mgy4-gi-cccccccccccccccc 10.9.0.0/16 cali1",
-                                                 "mgy4-go-aaaaaaaaaaaaaaaa 10.0.0.1/32 cali1",
-                                                 "mgy4-go-aaaaaaaaaaaaaaaa 10.9.0.0/16 cali1",
-                                                 "mgy6-gi-cccccccccccccccc fd00::1/128 cali1",
-                                                 "mgy6-go-aaaaaaaaaaaaaaaa fd00::1/128 cali1"));
-  EXPECT_THAT(lines(entries.local),
-              ElementsAre("mgy4-local 10.0.0.1/32 cali1", "mgy4-local 10.9.0.0/16 cali1",
-                          "mgy6-local fd00::1/128 cali1"));
+  const auto both =
+      interface("cali1", {"10.0.0.1", "fd00::1"}, {"10.9.0.0/16", "0.0.0.0/0"}, in, out);
+  const auto entries = [&](Family family) {
+    return dispatchEntries(both, family, dispatchLayout(PolicyDirection::Ingress, all),
+                           dispatchLayout(PolicyDirection::Egress, all), {net("0.0.0.0/0")});
+  };
+  EXPECT_THAT(lines(entries(Family::V4).groups),
+              ElementsAre("mgy4-gi-cccccccccccccccc 10.0.0.1/32 cali1",
+                          "mgy4-gi-cccccccccccccccc 10.9.0.0/16 cali1",
+                          "mgy4-go-aaaaaaaaaaaaaaaa 10.0.0.1/32 cali1",
+                          "mgy4-go-aaaaaaaaaaaaaaaa 10.9.0.0/16 cali1"));
+  EXPECT_THAT(lines(entries(Family::V4).local),
+              ElementsAre("mgy4-local 10.0.0.1/32 cali1", "mgy4-local 10.9.0.0/16 cali1"));
+  EXPECT_THAT(lines(entries(Family::V6).groups),
+              ElementsAre("mgy6-gi-cccccccccccccccc fd00::1/128 cali1",
+                          "mgy6-go-aaaaaaaaaaaaaaaa fd00::1/128 cali1"));
+  EXPECT_THAT(lines(entries(Family::V6).local), ElementsAre("mgy6-local fd00::1/128 cali1"));
 }
 
 TEST(Dispatch, ABucketIsJoinedBehindItsGroup) {
   const auto all = groups(20);
   const auto layout = dispatchLayout(PolicyDirection::Egress, all);
-  const auto entries = dispatchEntries(interface("cali1", {"10.0.0.1"}, {}, {}, all[3]),
+  const auto entries = dispatchEntries(interface("cali1", {"10.0.0.1"}, {}, {}, all[3]), Family::V4,
                                        dispatchLayout(PolicyDirection::Ingress, all), layout, {});
   ASSERT_EQ(entries.groups.size(), 2U);
   EXPECT_EQ(entries.groups[0].set, "mgy4-go-" + all[3]->hash);
@@ -194,7 +198,8 @@ TEST(Dispatch, NoTwoGroupsHaveOneNumberThoughTheirHashesBeginAlike) {
 TEST(Dispatch, WithMapsOneLookUpFindsTheNumberAndOneItsChain) {
   const auto one = group("0badcafe00000000");
   const auto layout = dispatchLayout(PolicyDirection::Egress, std::vector{one});
-  const auto entries = mapEntries(interface("cali1", {"10.0.0.1"}, {}, {}, one), {}, layout, {});
+  const auto entries =
+      mapEntries(interface("cali1", {"10.0.0.1"}, {}, {}, one), Family::V4, {}, layout, {});
   ASSERT_EQ(entries.groups.size(), 1U);
   EXPECT_EQ(entries.groups.front().set, "mgy4-from");
   EXPECT_EQ(entries.groups.front().member.target.view(), "0x0badcafe");

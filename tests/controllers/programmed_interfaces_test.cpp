@@ -13,8 +13,6 @@ using test::net;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr std::array kFamilies{Family::V4, Family::V6};
-
 class ProgrammedInterfacesTest : public ::testing::Test {
  protected:
   ProgrammedInterfacesTest() {
@@ -40,7 +38,8 @@ class ProgrammedInterfacesTest : public ::testing::Test {
     touched.interfaces = table_.takeChanges();
     DesiredChange out;
     programmed_.apply(table_, touched,
-                      {ingress_, egress_, shared_, Dispatch::Sets, links_, {}, kFamilies}, out);
+                      {{{Family::V4, ingress_, egress_}}, shared_, Dispatch::Sets, links_, {}},
+                      out);
     return out;
   }
   static std::vector<Prefix> routesOf(const DesiredChange& change) {

@@ -235,18 +235,18 @@ void change(World& world) {
     world.removePod("p" + number(5));
   } else if (what < 16) {
     const Lines cidrs = *rc::gen::arbitrary<bool>() ? Lines{} : Lines{"10.0.0.0/31", "fd00::/127"};
-    world.set(node("n" + number(4),
-                   *rc::gen::element<std::string>("192.0.2.7", "192.0.2.8", "198.51.100.1",
-                                                  "2001:db8::5", ""),
-                   cidrs));
+    world.set(node(
+        "n" + number(4),
+        *rc::gen::element<std::string>("192.0.2.7", "192.0.2.8", "198.51.100.1", "2001:db8::5", ""),
+        cidrs));
   } else if (what < 17) {
     world.removeNode("n" + number(4));
   } else if (what < 18) {
     world.setAddress(
         *rc::gen::element<std::string>("192.0.2.1/24", "198.51.100.9/24", "2001:db8::1/64"));
   } else {
-    world.setFamilies(*rc::gen::element(kBoth, std::vector<Family>{Family::V4},
-                                        std::vector<Family>{}));
+    world.setFamilies(
+        *rc::gen::element(kBoth, std::vector<Family>{Family::V4}, std::vector<Family>{}));
   }
 }
 

@@ -419,8 +419,8 @@ RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBuck
       bytes.back() = i;
       interface.addresses.push_back(Prefix::host(Address::fromBytes(bytes)));
     }
-    const auto entries = maps ? mapEntries(interface, ingress, egress, {})
-                              : dispatchEntries(interface, ingress, egress, {});
+    const auto entries = maps ? mapEntries(interface, world.family, ingress, egress, {})
+                              : dispatchEntries(interface, world.family, ingress, egress, {});
     for (const auto& entry : entries.groups) sets[entry.set].push_back(entry.member);
   }
 

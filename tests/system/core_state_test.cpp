@@ -11,6 +11,7 @@
 namespace margay::system_tests {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -175,6 +176,38 @@ TEST_F(CoreState, APodThatJoinsAGroupCommitsNoRulesAndCostsTheSameAmongManyRules
                   "spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Ingress]}\n");
   cluster().converge();
   EXPECT_GT(ruleCommits(host()), before) << "a new group is a commit";
+}
+
+class OneFamily : public OneHostTest {
+ protected:
+  Pod& podWith(const std::string& name, std::vector<std::string> addresses) {
+    return cluster().addPod(
+        host(), {.name = name, .addresses = std::move(addresses), .labels = {{"app", name}}});
+  }
+};
+
+TEST_F(OneFamily, PoliciesAreInTheTablesOfTheFamiliesThatPodsHave) {
+  auto& web = podWith("web", {"10.65.1.2"});
+  cluster().apply("deny.yaml", deny("web"));
+  host().start();
+  cluster().converge();
+  const std::string v4 = legacyBackend() ? "iptables-legacy-save" : "nft list table ip margay";
+  const std::string v6 = legacyBackend() ? "ip6tables-legacy-save" : "nft list table ip6 margay";
+  EXPECT_THAT(host().mustSh(v4), HasSubstr("mgy-gi-"));
+  EXPECT_THAT(host().mustSh(v6), AllOf(HasSubstr("mgy-antispoof"), Not(HasSubstr("mgy-gi-"))));
+
+  // The second family of a group that is there already: judged from the first packet on.
+  cluster().removePod(web);
+  auto& both = podWith("web", {"10.65.1.3", "fd65:0:0:1::3"});
+  auto& client = podWith("client", {"10.65.1.4", "fd65:0:0:1::4"});
+  const EchoServer server(both.ns(), 80);
+  const EchoServer other(client.ns(), 80);
+  cluster().converge();
+  EXPECT_TRUE(tcpReaches(both.from(), client.address(Family::V6), 80, kPatience));
+  EXPECT_FALSE(tcpReaches(client.from(), both.address(Family::V6), 80, kNoAnswer));
+  cluster().remove("deny.yaml");
+  cluster().converge();
+  EXPECT_TRUE(tcpReaches(client.from(), both.address(Family::V6), 80, kPatience));
 }
 
 TEST_F(CoreState, WhatIsWipedComesBackAndIsCounted) {

@@ -1,0 +1,78 @@
+#include "controllers/node/family_groups.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/controllers/builders.h"
+
+namespace margay::controllers {
+namespace {
+
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+GroupPtr group(api::PolicyDirection direction, const std::string& hash) {
+  Group out;
+  out.direction = direction;
+  out.hash = hash;
+  return std::make_shared<const Group>(std::move(out));
+}
+
+const GroupPtr kIngress = group(api::PolicyDirection::Ingress, "1111111111111111");
+const GroupPtr kEgress = group(api::PolicyDirection::Egress, "2222222222222222");
+
+LocalEndpoint member(const std::vector<std::string>& addresses, const char* allowed = nullptr) {
+  auto pod = test::pod({.addresses = addresses});
+  if (allowed != nullptr) {
+    auto details = pod.details();
+    details.allowedSources.push_back(test::net(allowed));
+    pod.setDetails(std::move(details));
+  }
+  LocalEndpoint out;
+  out.endpoint = std::make_shared<const api::WorkloadEndpoint>(std::move(pod));
+  out.ingress = kIngress;
+  out.egress = kEgress;
+  return out;
+}
+
+TEST(FamilyGroups, AGroupIsWhereAMemberHasAnAddressOfTheFamily) {
+  FamilyGroups v4(Family::V4, {});
+  FamilyGroups v6(Family::V6, {});
+  const auto plain = member({"10.0.0.1"});
+  v4.join(plain);
+  v6.join(plain);
+  EXPECT_TRUE(v4.layOut());
+  EXPECT_THAT(v4.all(), SizeIs(2));
+  EXPECT_THAT(v4.ingress().buckets, SizeIs(1));
+  EXPECT_TRUE(v4.chains().contains(groupChainName(*kEgress)));
+  v6.layOut();
+  EXPECT_THAT(v6.all(), IsEmpty());
+  EXPECT_THAT(v6.chains(), IsEmpty());
+
+  v6.join(member({"10.0.0.1", "fd00::1"}));
+  EXPECT_TRUE(v6.layOut());
+  EXPECT_THAT(v6.chains(), SizeIs(2));
+}
+
+TEST(FamilyGroups, APrefixThatAMemberMaySendFromCountsAsWell) {
+  FamilyGroups v6(Family::V6, {});
+  v6.join(member({"10.0.0.1"}, "::/0"));
+  EXPECT_THAT(v6.all(), SizeIs(2));
+}
+
+TEST(FamilyGroups, AMemberMoreChangesNothingAndAGroupStaysUntilItIsRemoved) {
+  FamilyGroups v4(Family::V4, {});
+  v4.join(member({"10.0.0.1"}));
+  EXPECT_TRUE(v4.layOut());
+  v4.join(member({"10.0.0.2"}));
+  v4.join(member({}));
+  EXPECT_FALSE(v4.layOut());
+  v4.remove(*kIngress);
+  EXPECT_TRUE(v4.layOut());
+  EXPECT_THAT(v4.all(), SizeIs(1));
+  v4.remove(*kIngress);
+  EXPECT_FALSE(v4.layOut());
+}
+
+}  // namespace
+}  // namespace margay::controllers
