@@ -57,7 +57,8 @@ NodeRoutes nodeRoutes(std::span<const api::Node> nodes, const std::string& self,
 dataplane::SysctlMap forwardingSysctls(std::span<const Family> families) {
   dataplane::SysctlMap sysctls;
   for (const Family family : families) {
-    sysctls[family == Family::V4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding"] = "1";
+    sysctls.emplace(family == Family::V4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding",
+                    "1");
   }
   return sysctls;
 }
