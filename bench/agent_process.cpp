@@ -130,24 +130,13 @@ std::string AgentProcess::log() const {
   return textOf(directory_ / "log");
 }
 
-bool AgentProcess::waitLogged(const std::vector<std::string>& words) const {
+bool AgentProcess::waitReady() const {
   const auto begin = Clock::now();
-  for (;;) {
-    const auto text = log();
-    std::size_t at = 0;
-    for (const auto& word : words) at = text.find(word, at);
-    if (at != std::string::npos) return true;
+  while (log().find(" ready ") == std::string::npos) {
     if (secondsSince(begin) > 300) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-}
-
-bool AgentProcess::waitConverged() const {
-  return waitLogged({" ready ", " converged "});
-}
-
-bool AgentProcess::waitReady() const {
-  return waitLogged({" ready "});
+  return true;
 }
 
 double AgentProcess::memory(const std::string& field) const {

@@ -27,8 +27,6 @@ class AgentProcess {
   AgentProcess(const AgentProcess&) = delete;
   AgentProcess& operator=(const AgentProcess&) = delete;
 
-  /// The pass that makes the node ready says "converged" after it. False after five minutes.
-  [[nodiscard]] bool waitConverged() const;
   /// All is listed and in the kernel, in however many passes. False after five minutes.
   [[nodiscard]] bool waitReady() const;
   /// A line of /proc/PID/status in MiB.
@@ -38,7 +36,6 @@ class AgentProcess {
   [[nodiscard]] std::string log() const;
 
  private:
-  [[nodiscard]] bool waitLogged(const std::vector<std::string>& words) const;
   std::filesystem::path directory_;
   pid_t pid_ = -1;
 };

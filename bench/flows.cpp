@@ -296,8 +296,8 @@ std::optional<double> withAgent(const std::vector<Pod>& pods, const std::string&
   if (!node) return std::nullopt;
   scratch.put("pods.yaml", manifests(pods));
   const AgentProcess agent(node->host, scratch.path(), {{"FELIX_IPTABLESBACKEND", backend}});
-  if (!agent.waitConverged()) {
-    std::cerr << "the agent does not converge\n" << agent.log();
+  if (!agent.waitReady()) {
+    std::cerr << "the agent does not become ready\n" << agent.log();
     return std::nullopt;
   }
   return measure(*node, pods);

@@ -247,8 +247,8 @@ int run(const std::string& backend, int pods, int events) {
   const AgentProcess agent(
       *where, scratch.path(),
       {{"FELIX_PROMETHEUSMETRICSENABLED", "true"}, {"FELIX_IPTABLESBACKEND", backend}});
-  if (!agent.waitConverged()) {
-    std::cerr << "the agent does not converge\n" << agent.log();
+  if (!agent.waitReady()) {
+    std::cerr << "the agent does not become ready\n" << agent.log();
     return 1;
   }
   const auto entered = where->enter();

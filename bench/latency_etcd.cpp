@@ -166,7 +166,7 @@ int run(int pods, int events) {
                             {"ETCD_ENDPOINTS", etcd->url()},
                             {"MARGAY_PUBLISH_NODE", "false"},
                             {"FELIX_IPTABLESBACKEND", "Legacy"}});
-  if (!agent.waitConverged()) return failed("the agent does not converge\n" + agent.log());
+  if (!agent.waitReady()) return failed("the agent does not become ready\n" + agent.log());
   if (!bench.podJoins(events, pods) || !bench.podMovesElsewhere(events))
     return failed("an event did not come to the kernel\n" + agent.log());
   return 0;

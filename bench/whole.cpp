@@ -12,7 +12,8 @@
 
 /// The agent as a whole, in a network namespace of its own: start with a large cluster, memory
 /// after that, and what an idle node costs. Prints one JSON object a line.
-///   whole [PODS [STARTS]]     default 100000 and 3; of the starts the fastest counts
+///   whole [PODS [STARTS]]     default 100000 and 3; of the starts the fastest counts, each of them
+///   with nothing of ours in the kernel before
 namespace margay::bench {
 namespace {
 
@@ -31,8 +32,19 @@ double readOnly(const std::filesystem::path& file) {
   return secondsSince(begin);
 }
 
-void largeCluster(const testing::NetworkNamespace& where, const ScratchDirectory& directory,
-                  int pods, int starts) {
+Result<testing::NetworkNamespace> emptyNode() {
+  auto where = testing::NetworkNamespace::create();
+  if (!where) std::cerr << where.error().what << '\n';
+  return where;
+}
+
+bool becomesReady(const AgentProcess& agent) {
+  const bool ready = agent.waitReady();
+  if (!ready) std::cerr << "the agent does not become ready\n" << agent.log();
+  return ready;
+}
+
+bool largeCluster(const ScratchDirectory& directory, int pods, int starts) {
   const auto file = directory.path() / "data" / "cluster.json";
   writeCluster(file, pods);
   double reading = 1e9;
@@ -40,10 +52,12 @@ void largeCluster(const testing::NetworkNamespace& where, const ScratchDirectory
   double resident = 0;
   double highest = 0;
   for (int i = 0; i < starts; ++i) {
+    const auto where = emptyNode();
+    if (!where) return false;
     reading = std::min(reading, readOnly(file));
     const auto begin = Clock::now();
-    const AgentProcess agent(where, directory.path());
-    if (!agent.waitConverged()) std::cerr << "the agent does not converge\n" << agent.log();
+    const AgentProcess agent(*where, directory.path());
+    if (!becomesReady(agent)) return false;
     starting = std::min(starting, secondsSince(begin));
     resident = std::max(resident, agent.memory("VmRSS"));
     highest = std::max(highest, agent.memory("VmHWM"));
@@ -51,30 +65,27 @@ void largeCluster(const testing::NetworkNamespace& where, const ScratchDirectory
   print({"start with " + std::to_string(pods) + " pods", starting, "s", reading, 1.5});
   print({"resident memory after that", resident, "MiB", 0, 64});
   print({"highest resident memory", highest, "MiB", 0, 1024});
+  return true;
 }
 
-void idleNode(const testing::NetworkNamespace& where, const ScratchDirectory& directory) {
+bool idleNode(const ScratchDirectory& directory) {
   writeCluster(directory.path() / "data" / "cluster.json", 110);
-  const AgentProcess agent(where, directory.path());
-  if (!agent.waitConverged()) std::cerr << "the agent does not converge\n" << agent.log();
+  const auto where = emptyNode();
+  if (!where) return false;
+  const AgentProcess agent(*where, directory.path());
+  if (!becomesReady(agent)) return false;
   const auto before = agent.cpuSeconds();
   const auto begin = Clock::now();
   std::this_thread::sleep_for(std::chrono::seconds(60));
   print({"processor of an idle node with 110 pods",
          100 * (agent.cpuSeconds() - before) / secondsSince(begin), "% of a core", 0, 0.1});
   print({"resident memory of an idle node with 110 pods", agent.memory("VmRSS"), "MiB", 0, 16});
+  return true;
 }
 
 int run(int pods, int starts) {
-  const auto where = testing::NetworkNamespace::create();
-  if (!where) {
-    std::cerr << where.error().what << '\n';
-    return 1;
-  }
   const ScratchDirectory directory;
-  largeCluster(*where, directory, pods, starts);
-  idleNode(*where, directory);
-  return 0;
+  return largeCluster(directory, pods, starts) && idleNode(directory) ? 0 : 1;
 }
 
 }  // namespace
