@@ -217,6 +217,7 @@ void FileSet::insert(const std::string& file, FileContent content) {
   ids_[file] = id;
   paths_[id] = file;
   objects_[id] = std::move(content.objects);
+  index_.reserve(objects_, index_.size() + objects_[id].size());
   for (std::uint32_t i = 0; i < objects_[id].size(); ++i) {
     index_.insert(objects_, {id, i});
     claim(objects_[id][i], 1);

@@ -1,5 +1,6 @@
 #include "api/file/object_index.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace margay::api {
@@ -16,8 +17,11 @@ void ObjectIndex::place(const Files& objects, ObjectRef ref) {
   slots_[at] = ref;
 }
 
-void ObjectIndex::grow(const Files& objects) {
-  std::vector<ObjectRef> old(slots_.empty() ? 64 : slots_.size() * 2, ObjectRef{kFree, 0});
+void ObjectIndex::reserve(const Files& objects, std::size_t entries) {
+  std::size_t wanted = std::max<std::size_t>(slots_.size(), 64);
+  while (4 * entries > 3 * wanted) wanted *= 2;
+  if (wanted == slots_.size()) return;
+  std::vector<ObjectRef> old(wanted, ObjectRef{kFree, 0});
   old.swap(slots_);
   for (const ObjectRef& ref : old) {
     if (ref.file != kFree) place(objects, ref);
@@ -25,7 +29,7 @@ void ObjectIndex::grow(const Files& objects) {
 }
 
 void ObjectIndex::insert(const Files& objects, ObjectRef ref) {
-  if (4 * (used_ + 1) > 3 * slots_.size()) grow(objects);
+  reserve(objects, used_ + 1);
   place(objects, ref);
   ++used_;
 }

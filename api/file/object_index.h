@@ -32,6 +32,8 @@ class ObjectIndex {
  public:
   using Files = std::vector<std::vector<FileObject>>;
 
+  /// Room for so many entries, so that putting them in moves none of those that are there.
+  void reserve(const Files& objects, std::size_t entries);
   void insert(const Files& objects, ObjectRef ref);
   void erase(const Files& objects, ObjectRef ref);
   /// Calls `visit(ObjectRef)` for each object with the key; `visit` must not change the index.
@@ -51,7 +53,6 @@ class ObjectIndex {
   static const FileObject& object(const Files& objects, ObjectRef ref) {
     return objects[ref.file][ref.object];
   }
-  void grow(const Files& objects);
   void place(const Files& objects, ObjectRef ref);
 
   std::vector<ObjectRef> slots_;  // open addressing, linear; a power of two
