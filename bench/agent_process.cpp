@@ -171,17 +171,17 @@ void ScratchDirectory::put(const std::string& name, const std::string& text) con
 }
 
 void print(const Finding& finding) {
-  json line = {{"work", finding.work},
-               {"ours", finding.ours},
-               {"unit", finding.unit},
-               {"goal", finding.goal}};
+  json line = {{"work", finding.work}, {"ours", finding.ours}, {"unit", finding.unit}};
   auto held = finding.ours;
   if (finding.reference > 0) {
     held = finding.ours / finding.reference;
     line["reference"] = finding.reference;
     line["ratio"] = held;
   }
-  line["met"] = held <= finding.goal;
+  if (finding.goal) {
+    line["goal"] = *finding.goal;
+    line["met"] = held <= *finding.goal;
+  }
   std::cout << line.dump() << std::endl;
 }
 

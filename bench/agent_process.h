@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,14 +61,14 @@ class ScratchDirectory {
 /// small clusters. Pods of node-0 come first. A List in JSON.
 void writeCluster(const std::filesystem::path& file, int pods);
 
-/// One line of JSON: {work, ours, unit, goal, met} and, with `reference` above zero, {reference,
-/// ratio}; the goal is then the ratio's.
+/// One line of JSON: {work, ours, unit}; with a goal also {goal, met}; with `reference` above zero
+/// also {reference, ratio}, and the goal is then the ratio's.
 struct Finding {
   std::string work;
   double ours = 0;
   std::string unit;
   double reference = 0;
-  double goal = 0;
+  std::optional<double> goal = {};
 };
 void print(const Finding& finding);
 

@@ -132,10 +132,13 @@ void report(const std::string& what, const Series& series, double goalMs, double
   const auto own = percentiles(series.agent);
   const auto whole = percentiles(series.rename);
   const auto count = " (" + std::to_string(series.agent.size()) + " events)";
-  print({what + ", p50" + count, own.p50, "ms", referenceMs, goalMs});
-  print({what + ", p99", own.p99, "ms", referenceMs, goalMs});
-  print({what + ", from the rename of its file, p50", whole.p50, "ms", 0, 1000});
-  print({what + ", from the rename of its file, p99", whole.p99, "ms", 0, 1000});
+  // A goal of its own is the p99's; one against the kernel's time is that of the common case.
+  const auto goalOfMost = referenceMs > 0 ? std::optional(goalMs) : std::nullopt;
+  const auto goalOfAll = referenceMs > 0 ? std::nullopt : std::optional(goalMs);
+  print({what + ", p50" + count, own.p50, "ms", referenceMs, goalOfMost});
+  print({what + ", p99", own.p99, "ms", referenceMs, goalOfAll});
+  print({what + ", from the rename of its file, p50", whole.p50, "ms"});
+  print({what + ", from the rename of its file, p99", whole.p99, "ms"});
 }
 
 class Bench {

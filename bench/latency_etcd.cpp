@@ -131,8 +131,8 @@ class Bench {
   void report(const std::string& what) {
     const auto whole = percentiles(inKernel_);
     const auto etcd = percentiles(answered_);
-    print({what + ", p50 of " + std::to_string(inKernel_.size()), whole.p50, "ms", etcd.p50, 1000});
-    print({what + ", p99", whole.p99, "ms", etcd.p99, 1000});
+    print({what + ", p50 of " + std::to_string(inKernel_.size()), whole.p50, "ms", etcd.p50});
+    print({what + ", p99", whole.p99, "ms", etcd.p99});
     inKernel_.clear();
     answered_.clear();
   }

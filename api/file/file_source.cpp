@@ -328,8 +328,8 @@ void FileSource::Watcher::run() {
   }
 }
 
-FileSource::FileSource(std::string directory, Mailbox& mailbox,
-                       FileSourceOptions options)  // NOLINT(performance-unnecessary-value-param)
+FileSource::FileSource(const std::string& directory, Mailbox& mailbox,
+                       const FileSourceOptions& options)
     : watcher_(std::make_unique<Watcher>(directory, mailbox, options)) {}
 
 FileSource::~FileSource() {

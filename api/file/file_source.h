@@ -31,7 +31,7 @@ struct FileSourceOptions {
 /// not connected. start, stop and relist may be called on any thread.
 class FileSource final : public Source {
  public:
-  FileSource(std::string directory, Mailbox& mailbox, FileSourceOptions options = {});
+  FileSource(const std::string& directory, Mailbox& mailbox, const FileSourceOptions& options = {});
   ~FileSource() override;
 
   [[nodiscard]] const std::string& name() const override;

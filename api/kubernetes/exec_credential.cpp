@@ -53,12 +53,14 @@ std::vector<std::string> environmentOf(const ExecCommand& command) {
   for (const auto& [name, value] : command.env) all[name] = value;
   all["KUBERNETES_EXEC_INFO"] = infoFor(command);
   std::vector<std::string> out;
+  out.reserve(all.size());
   for (const auto& [name, value] : all) out.push_back(name + "=" + value);
   return out;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (auto& text : texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;

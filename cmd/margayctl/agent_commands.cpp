@@ -97,7 +97,7 @@ void printTables(const json& tables) {
 
 /// A file that does not parse has no object to name.
 std::string invalidTitle(const json& object) {
-  const auto file = text(object, "file");
+  auto file = text(object, "file");
   if (text(object, "kind").empty()) return file;
   auto out = objectName(object);
   if (file.empty()) return out;

@@ -30,7 +30,8 @@ def of_agent(entry):
     unit = " " + entry["unit"]
     other = number(entry["reference"]) + unit if "reference" in entry else "-"
     ratio = f"{entry['ratio']:.2f}" if "ratio" in entry else "-"
-    return (entry["work"], number(entry["ours"]) + unit, other, ratio, f"≤ {entry['goal']:g}", "yes" if entry["met"] else "NO")
+    goal, met = (f"≤ {entry['goal']:g}", "yes" if entry["met"] else "NO") if "goal" in entry else ("-", "-")
+    return (entry["work"], number(entry["ours"]) + unit, other, ratio, goal, met)
 
 
 for file in sorted(folder.glob("*.json")):
