@@ -7,9 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/base/eventually.h"
 
 namespace margay::testing {
 
@@ -52,6 +55,14 @@ class ChildProcess {
     if (!started()) return;
     send(signal);
     ::waitpid(std::exchange(pid_, -1), nullptr, 0);
+  }
+  /// The same, and kills what has not ended within `patience`.
+  void end(int signal, std::chrono::milliseconds patience) {
+    if (!started()) return;
+    send(signal);
+    if (eventually([this] { return ::waitpid(pid_, nullptr, WNOHANG) == pid_; }, patience))
+      pid_ = -1;
+    end(SIGKILL);
   }
 
  private:

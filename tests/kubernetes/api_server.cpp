@@ -86,7 +86,7 @@ void ApiServer::start(Wait wait) {
 }
 
 void ApiServer::stop() {
-  child_.end(SIGTERM);
+  child_.end(SIGTERM, std::chrono::seconds(3));
 }
 
 void ApiServer::kill() {

@@ -40,7 +40,8 @@ class ApiServer {
   enum class Wait { Yes, No };
   /// Starts it (again); `Wait::Yes` fails the test if it is not ready within three minutes.
   void start(Wait wait = Wait::Yes);
-  /// SIGTERM, and waits for its end: open watches get their proper end.
+  /// SIGTERM, and waits for its end: it takes no more connections. It would wait a minute for the
+  /// watches that are open; after three seconds it is killed.
   void stop();
   void kill();
   void freeze();

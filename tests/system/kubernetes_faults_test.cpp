@@ -17,30 +17,25 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class OnApiServerFaults : public KubernetesTest {
+class OnApiServerFaults : public TwoNodesTest {
  protected:
   void SetUp() override {
-    KubernetesTest::SetUp();
+    TwoNodesTest::SetUp();
     if (IsSkipped()) return;
-    one_ = &addNode("one");
-    two_ = &addNode("two");
-    addNamespace("shop", {{"team", "shop"}});
-    addNamespace("ads", {{"team", "ads"}});
-    db_ = &addPod(*one_, {.name = "db",
+    db_ = &addPod(one(), {.name = "db",
                           .ns = "shop",
                           .addresses = {"10.65.1.2", "fd65:0:0:1::2"},
                           .labels = {{"app", "db"}}});
-    web_ = &addPod(*two_, {.name = "web", .ns = "shop", .addresses = {"10.65.2.2"}});
-    bot_ = &addPod(*two_, {.name = "bot", .ns = "ads", .addresses = {"10.65.2.3"}});
+    web_ = &addPod(two(), {.name = "web", .ns = "shop", .addresses = {"10.65.2.2"}});
+    bot_ = &addPod(two(), {.name = "bot", .ns = "ads", .addresses = {"10.65.2.3"}});
     allowFrom("shop");
-    for (auto* host : {one_, two_}) startAgent(*host);
+    startBoth();
   }
   void TearDown() override {
     allowed_.reset();
     denied_.reset();
-    KubernetesTest::TearDown();
+    TwoNodesTest::TearDown();
   }
-  Host& one() { return *one_; }
   Pod& db() { return *db_; }
   Pod& bot() { return *bot_; }
 
@@ -85,8 +80,6 @@ class OnApiServerFaults : public KubernetesTest {
   }
 
  private:
-  Host* one_ = nullptr;
-  Host* two_ = nullptr;
   Pod* db_ = nullptr;
   Pod* web_ = nullptr;
   Pod* bot_ = nullptr;

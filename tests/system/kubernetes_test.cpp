@@ -15,30 +15,13 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class OnApiServer : public KubernetesTest {
+class OnApiServer : public TwoNodesTest {
  protected:
-  void SetUp() override {
-    KubernetesTest::SetUp();
-    if (IsSkipped()) return;
-    one_ = &addNode("one");
-    two_ = &addNode("two");
-    addNamespace("shop", {{"team", "shop"}});
-    addNamespace("ads", {{"team", "ads"}});
-  }
-  Host& one() { return *one_; }
-  Host& two() { return *two_; }
-  void startAgents() {
-    for (auto* host : {one_, two_}) startAgent(*host);
-  }
   bool reaches(const Pod& from, const Pod& to, std::chrono::milliseconds patience,
                std::uint16_t port = 80) {
     return tcpReaches(from.from(), to.address(), port, patience) &&
            tcpReaches(from.from(), to.address(Family::V6), port, patience);
   }
-
- private:
-  Host* one_ = nullptr;
-  Host* two_ = nullptr;
 };
 
 const std::string kOnlyShop =
@@ -56,7 +39,7 @@ TEST_F(OnApiServer, PolicyHoldsBetweenNamespacesAndNodes) {
       addPod(two(), {.name = "web", .ns = "shop", .addresses = {"10.65.2.2", "fd65:0:0:2::2"}});
   auto& stranger =
       addPod(two(), {.name = "bot", .ns = "ads", .addresses = {"10.65.2.3", "fd65:0:0:2::3"}});
-  startAgents();
+  startBoth();
   const EchoServer http(db.ns(), 80);
   const EchoServer other(db.ns(), 90);
   EXPECT_TRUE(reaches(friendly, db, kPatience)) << "without a policy all is allowed";
@@ -87,7 +70,7 @@ TEST_F(OnApiServer, CalicosPoliciesAndPoolsCountAsTheyStandInTheirCustomResource
                              .addresses = {"10.65.1.3", "fd65:0:0:1::3"},
                              .serviceAccount = "web"});
   server().mustKubectl("create serviceaccount web -n ads");
-  startAgents();
+  startBoth();
   const EchoServer http(db.ns(), 80);
   const std::string head = "apiVersion: crd.projectcalico.org/v1\n";
   server().mustKubectl(
@@ -117,7 +100,7 @@ TEST_F(OnApiServer, CalicosPoliciesAndPoolsCountAsTheyStandInTheirCustomResource
 TEST_F(OnApiServer, PodsThatEndOrGoAreOutOfTheKernel) {
   auto& db = addPod(one(), {.name = "db", .ns = "shop", .addresses = {"10.65.1.2"}});
   auto& web = addPod(one(), {.name = "web", .ns = "shop", .addresses = {"10.65.1.3"}});
-  startAgents();
+  startBoth();
   EXPECT_THAT(one().mustSh("ip route"), HasSubstr("10.65.1.2 dev " + db.device()));
   server().mustKubectl("delete pod db -n shop --grace-period=0 --force 2>&1");
   server().mustCall("PATCH", "/api/v1/namespaces/shop/pods/web/status",
@@ -213,7 +196,7 @@ std::set<Right> granted(const json& role) {
 
 TEST_F(OnApiServer, TheAgentUsesEveryRightThatTheManifestsGiveItAndNoOther) {
   addPod(one(), {.name = "db", .ns = "shop", .addresses = {"10.65.1.2"}});
-  startAgents();
+  startBoth();
   server().mustKubectl("apply -f -", kOnlyShop);
   converge();
   one().stop();

@@ -89,13 +89,18 @@ void KubernetesTest::startAgent(Host& host, const Environment& extra) {
   host.converge();
 }
 
+void KubernetesTest::startAgents(const std::vector<Host*>& hosts) {
+  for (auto* host : hosts) host->start(access(*host));
+  for (auto* host : hosts) host->converge();
+}
+
 void KubernetesTest::addNamespace(const std::string& name,
                                   const std::map<std::string, std::string>& labels) {
-  const json object = {{"apiVersion", "v1"},
-                       {"kind", "Namespace"},
-                       {"metadata", {{"name", name}, {"labels", labels}}}};
-  // "default" is there already, made by the server.
-  server().mustKubectl("apply -f - 2>/dev/null", object.dump());
+  const json object = {{"metadata", {{"name", name}, {"labels", labels}}}};
+  const std::string namespaces = "/api/v1/namespaces";
+  // One of an earlier test, or of the server, is there already.
+  if (server().call("POST", namespaces, object.dump()).status == 409)
+    server().mustCall("PATCH", namespaces + '/' + name, object.dump(), kMergePatch);
 }
 
 Pod& KubernetesTest::addPod(Host& host, PodSpec spec) {
@@ -133,6 +138,15 @@ void KubernetesTest::renewToken() {
 
 void KubernetesTest::create(const std::string& path, const json& object) {
   server().mustCall("POST", path, object.dump());
+}
+
+void TwoNodesTest::SetUp() {
+  KubernetesTest::SetUp();
+  if (IsSkipped()) return;
+  one_ = &addNode("one");
+  two_ = &addNode("two");
+  addNamespace("shop", {{"team", "shop"}});
+  addNamespace("ads", {{"team", "ads"}});
 }
 
 }  // namespace margay::system_tests

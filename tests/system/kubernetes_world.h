@@ -30,6 +30,8 @@ class KubernetesTest : public SystemTest {
   Environment access(const Host& host);
   /// Starts the agent and waits until it has converged.
   void startAgent(Host& host, const Environment& extra = {});
+  /// The same for several, at the same time.
+  void startAgents(const std::vector<Host*>& hosts);
   void addNamespace(const std::string& name, const std::map<std::string, std::string>& labels = {});
   /// A Pod object with the status that a kubelet gives it, and a namespace wired to the host.
   Pod& addPod(Host& host, PodSpec spec);
@@ -61,6 +63,19 @@ class KubernetesTest : public SystemTest {
   std::string tokenFile_;
   int home_ = -1;  // the network namespace of the server
   int hosts_ = 0;
+};
+
+/// Two nodes without agents, and namespaces of two teams.
+class TwoNodesTest : public KubernetesTest {
+ protected:
+  void SetUp() override;
+  Host& one() { return *one_; }
+  Host& two() { return *two_; }
+  void startBoth() { startAgents({one_, two_}); }
+
+ private:
+  Host* one_ = nullptr;
+  Host* two_ = nullptr;
 };
 
 }  // namespace margay::system_tests
