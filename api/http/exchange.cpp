@@ -1,5 +1,6 @@
 #include "api/http/exchange.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace margay::api {
@@ -38,7 +39,8 @@ Result<HttpHead> Exchange::waitHead(std::chrono::milliseconds timeout,
   if (head_) return *head_;
   if (end_) return *end_ ? fail(Errc::Transient, "no answer") : Fail(end_->error());
   if (stop.stop_requested()) return fail(Errc::Interrupted, "asked to stop");
-  return fail(Errc::Transient, "no answer in " + std::to_string(timeout.count()) + " ms");
+  return fail(Errc::Transient, "no answer in " + std::to_string(timeout.count()) + " ms",
+              ETIMEDOUT);
 }
 
 Result<HttpBody::Read> Exchange::read(std::string& piece, std::chrono::milliseconds timeout,

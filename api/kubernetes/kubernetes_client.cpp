@@ -1,6 +1,7 @@
 #include "api/kubernetes/kubernetes_client.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -17,7 +18,6 @@ using std::chrono::seconds;
 using Why = KubernetesError::Why;
 
 constexpr int kPage = 500;
-constexpr milliseconds kHead{15'000};
 constexpr milliseconds kBodyIdle{15'000};
 constexpr seconds kLongestWait{60};
 constexpr auto kNoWatch = " is answered by what is no watch";
@@ -32,15 +32,16 @@ KubernetesError errorOf(const Error& error) {
   const Why why = error.code == Errc::Interrupted ? Why::Interrupted
                   : error.code == Errc::Invalid   ? Why::Refused
                                                   : Why::Away;
-  return {.why = why, .what = error.what};
+  return {.why = why, .what = error.what, .silence = error.sysErrno == ETIMEDOUT};
 }
 
 /// Reads all of it, or the beginning of what is longer.
-Result<std::string> rest(HttpBody& body, std::size_t maxBytes, const std::stop_token& stop) {
+Result<std::string> rest(const KubernetesAnswer& answer, std::size_t maxBytes,
+                         const std::stop_token& stop) {
   std::string all;
   std::string piece;
   while (all.size() < maxBytes) {
-    const auto read = body.read(piece, kBodyIdle, stop);
+    const auto read = answer.read(piece, kBodyIdle, stop);
     if (!read) return Fail(read.error());
     if (*read == HttpBody::Read::End) break;
     if (*read == HttpBody::Read::Idle)
@@ -73,6 +74,13 @@ Why whyOf(int status) {
 }
 
 }  // namespace
+
+Result<HttpBody::Read> KubernetesAnswer::read(std::string& piece, milliseconds timeout,
+                                              const std::stop_token& stop) const {
+  auto read = body_->read(piece, timeout, stop);
+  if (read && *read == HttpBody::Read::Data) heard_->now();
+  return read;
+}
 
 KubernetesWatch::KubernetesWatch(KubernetesAnswer answer, std::string title,
                                  const FieldFilter& fields, std::string version, OnChange onChange)
@@ -120,7 +128,7 @@ KubernetesResult<KubernetesWatch::Heard> KubernetesWatch::next(milliseconds time
                                                                const std::stop_token& stop) {
   const auto before = events_;
   for (std::string piece; events_ == before;) {
-    const auto read = answer_.body->read(piece, timeout, stop);
+    const auto read = answer_.read(piece, timeout, stop);
     if (!read) return tl::unexpected(errorOf(withContext(read.error(), title_)));
     if (*read == HttpBody::Read::Idle) return Heard::Nothing;
     if (*read == HttpBody::Read::End) return ended();
@@ -162,17 +170,17 @@ Result<std::shared_ptr<HttpClient>> KubernetesClient::client(const std::stop_tok
   return http_;
 }
 
-KubernetesError KubernetesClient::refusal(HttpBody& body, std::string_view verb,
+KubernetesError KubernetesClient::refusal(const KubernetesAnswer& answer, std::string_view verb,
                                           const std::string& title,
                                           const std::stop_token& stop) const {
-  const int status = body.status();
-  const auto text = rest(body, kMaxErrorBody, stop);
+  const int status = answer.head().status();
+  const auto text = rest(answer, kMaxErrorBody, stop);
   std::string message;
   if (text) {
     const auto parsed = json::parse(*text, nullptr, false);
     message = textAt(parsed, "message");
   }
-  KubernetesError out{.why = whyOf(status), .what = {}, .wait = retryAfter(body)};
+  KubernetesError out{.why = whyOf(status), .what = {}, .wait = retryAfter(answer.head())};
   const std::string said = "status " + std::to_string(status) + (message.empty() ? "" : ": ");
   if (status == 401) {
     out.what = access_.url + " does not accept " + access_.user +
@@ -197,22 +205,39 @@ KubernetesResult<KubernetesAnswer> KubernetesClient::open(const std::string& pat
   if (!http) return tl::unexpected(errorOf(http.error()));
   HttpCall call;
   call.path = path;
-  call.headTimeout = kHead;
+  call.headTimeout = kAnswerTime;
   call.headers["Accept"] = "application/json";
   call.headers["User-Agent"] = "margay-node";
   auto body = (*http)->open(call, stop);
   if (!body) return tl::unexpected(errorOf(body.error()));
-  if ((*body)->status() != 200) return tl::unexpected(refusal(**body, verb, title, stop));
-  return KubernetesAnswer{std::move(*http), std::move(*body)};
+  heard_->now();
+  KubernetesAnswer answer(std::move(*http), std::move(*body), heard_);
+  if (answer.head().status() != 200) return tl::unexpected(refusal(answer, verb, title, stop));
+  return answer;
 }
 
 Result<HttpReply> KubernetesClient::send(HttpCall call, const std::stop_token& stop) {
+  call.headTimeout = kAnswerTime;
+  return sendNow(std::move(call), stop);
+}
+
+Result<HttpReply> KubernetesClient::sendNow(HttpCall call, const std::stop_token& stop) {
   const auto http = client(stop);
   if (!http) return Fail(http.error());
   call.headers["Accept"] = "application/json";
   call.headers["User-Agent"] = "margay";
-  call.headTimeout = kHead;
-  return fetch(**http, call, stop);
+  auto reply = fetch(**http, call, stop);
+  if (reply) heard_->now();
+  return reply;
+}
+
+Result<void> KubernetesClient::probe(milliseconds patience, const std::stop_token& stop) {
+  HttpCall call;
+  call.path = "/version";
+  call.headTimeout = patience;
+  const auto reply = sendNow(std::move(call), stop);
+  if (!reply) return Fail(reply.error());
+  return {};
 }
 
 KubernetesResult<ListPage> KubernetesClient::list(const KubernetesResource& resource,
@@ -225,16 +250,16 @@ KubernetesResult<ListPage> KubernetesClient::list(const KubernetesResource& reso
   const auto answer = open(path, "list", title, stop);
   if (!answer) return tl::unexpected(answer.error());
   ItemReader reader(*resource.fields, [&](std::string_view /*type*/, json& item) { onItem(item); });
-  const auto broken = [&](const std::string& why) {
+  const auto broken = [&](const std::string& why, int sysErrno = 0) {
     return tl::unexpected(
-        KubernetesError{Why::Away, access_.url + ": the list of " + title + " " + why});
+        errorOf({Errc::Transient, sysErrno, access_.url + ": the list of " + title + " " + why}));
   };
   for (std::string piece;;) {
-    const auto read = answer->body->read(piece, kBodyIdle, stop);
+    const auto read = answer->read(piece, kBodyIdle, stop);
     if (!read && read.error().code == Errc::Interrupted)
       return tl::unexpected(errorOf(read.error()));
     if (!read) return broken("broke off: " + read.error().what);
-    if (*read == HttpBody::Read::Idle) return broken("stopped in its middle");
+    if (*read == HttpBody::Read::Idle) return broken("stopped in its middle", ETIMEDOUT);
     if (*read == HttpBody::Read::End) break;
     if (const auto fed = reader.feed(piece); !fed)
       return broken("cannot be read: " + fed.error().what);
@@ -266,7 +291,7 @@ KubernetesResult<std::set<std::string>> KubernetesClient::discover(std::string_v
     if (answer.error().why == Why::Absent) return out;
     return tl::unexpected(answer.error());
   }
-  const auto text = rest(*answer->body, kMaxDiscovery, stop);
+  const auto text = rest(*answer, kMaxDiscovery, stop);
   if (!text) return tl::unexpected(errorOf(withContext(text.error(), access_.url)));
   const auto parsed = json::parse(*text, nullptr, false);
   const auto list = parsed.is_object() ? parsed.find("resources") : parsed.end();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -33,14 +34,37 @@ struct KubernetesError {
   Why why = Why::Away;
   std::string what;                   ///< one line
   std::chrono::milliseconds wait{0};  ///< the server asks not to be asked before
+  bool silence = false;               ///< nothing was answered in time
 };
 template <class T>
 using KubernetesResult = tl::expected<T, KubernetesError>;
 
-/// An answer, with the client that it needs to live on.
-struct KubernetesAnswer {
-  std::shared_ptr<HttpClient> client;  // outlives the body
-  std::unique_ptr<HttpBody> body;
+/// When a server last said anything, on whatever connection. Any thread.
+class LastHeard {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  void now() { at_ = std::chrono::steady_clock::now(); }
+  [[nodiscard]] Time at() const { return at_; }
+
+ private:
+  std::atomic<Time> at_ = std::chrono::steady_clock::now();
+};
+
+/// An answer, with what it needs to live on. One thread.
+class KubernetesAnswer {
+ public:
+  KubernetesAnswer(std::shared_ptr<HttpClient> client, std::unique_ptr<HttpBody> body,
+                   std::shared_ptr<LastHeard> heard)
+      : client_(std::move(client)), body_(std::move(body)), heard_(std::move(heard)) {}
+  [[nodiscard]] const HttpBody& head() const { return *body_; }
+  /// As HttpBody::read.
+  Result<HttpBody::Read> read(std::string& piece, std::chrono::milliseconds timeout,
+                              const std::stop_token& stop) const;
+
+ private:
+  std::shared_ptr<HttpClient> client_;  // outlives the body
+  std::unique_ptr<HttpBody> body_;
+  std::shared_ptr<LastHeard> heard_;
 };
 
 /// A watch on all objects of a kind. One thread. The destructor ends it.
@@ -103,8 +127,15 @@ class KubernetesClient {
   /// Whether the server has the kind, by what it said at `notBefore` or later.
   KubernetesResult<bool> has(const KubernetesResource& resource, std::string_view groupVersion,
                              Time notBefore, const std::stop_token& stop);
-  /// Any other call with its whole answer, whatever its status.
+  /// Any other call with its whole answer, whatever its status; its headTimeout is `kAnswerTime`.
   Result<HttpReply> send(HttpCall call, const std::stop_token& stop);
+  /// Asks for what every server tells everybody. Any answer is success; `Error::sysErrno` is
+  /// ETIMEDOUT where none came within `patience`.
+  Result<void> probe(std::chrono::milliseconds patience, const std::stop_token& stop);
+  /// What the server has for all other answers to begin.
+  static constexpr std::chrono::seconds kAnswerTime{15};
+  /// When the server last said anything; in the beginning, when the client was made.
+  [[nodiscard]] Time lastHeard() const { return heard_->at(); }
   [[nodiscard]] const std::string& url() const { return access_.url; }
 
  private:
@@ -117,15 +148,17 @@ class KubernetesClient {
       : access_(std::move(access)), make_(std::move(make)) {}
   /// The client with the certificate that is to be shown now.
   Result<std::shared_ptr<HttpClient>> client(const std::stop_token& stop);
+  Result<HttpReply> sendNow(HttpCall call, const std::stop_token& stop);
   KubernetesResult<KubernetesAnswer> open(const std::string& path, std::string_view verb,
                                           const std::string& title, const std::stop_token& stop);
-  KubernetesError refusal(HttpBody& body, std::string_view verb, const std::string& title,
-                          const std::stop_token& stop) const;
+  KubernetesError refusal(const KubernetesAnswer& answer, std::string_view verb,
+                          const std::string& title, const std::stop_token& stop) const;
   KubernetesResult<std::set<std::string>> discover(std::string_view groupVersion,
                                                    const std::stop_token& stop);
 
   const KubernetesAccess access_;
   const MakeClient make_;
+  const std::shared_ptr<LastHeard> heard_ = std::make_shared<LastHeard>();
   std::shared_ptr<ExecCredentials> exec_;  // null without a program
   std::mutex clientMutex_;
   std::shared_ptr<HttpClient> http_;  // guarded by clientMutex_

@@ -12,10 +12,14 @@ const std::string kName = "kubernetes";
 
 KubernetesSource::KubernetesSource(std::unique_ptr<KubernetesClient> client, Mailbox& mailbox,
                                    ReflectorOptions options)
-    : client_(std::move(client)), board_(kName, kubernetesResources().size(), mailbox) {
+    : client_(std::move(client)),
+      board_(kName, kubernetesResources().size(), mailbox),
+      pulse_(*client_, options.pulse, [this](const KubernetesError& error) {
+        for (const auto& reflector : reflectors_) reflector->doubt(error);
+      }) {
   for (const auto& resource : kubernetesResources())
     reflectors_.push_back(std::make_unique<Reflector>(
-        Reflector::Place{*client_, board_, resource, reflectors_.size()}, options));
+        Reflector::Place{*client_, board_, pulse_, resource, reflectors_.size()}, options));
 }
 
 KubernetesSource::~KubernetesSource() {
@@ -28,9 +32,11 @@ const std::string& KubernetesSource::name() const {
 
 void KubernetesSource::start() {
   for (const auto& reflector : reflectors_) reflector->start();
+  pulse_.start();
 }
 
 void KubernetesSource::stop() {
+  pulse_.stop();
   for (const auto& reflector : reflectors_) reflector->interrupt();
   for (const auto& reflector : reflectors_) reflector->stop();
 }

@@ -7,6 +7,7 @@
 
 #include "api/kubernetes/kubernetes_client.h"
 #include "api/kubernetes/reflector.h"
+#include "api/kubernetes/server_pulse.h"
 #include "api/store/mailbox.h"
 
 namespace margay::api {
@@ -34,6 +35,7 @@ class KubernetesSource final : public Source {
  private:
   const std::unique_ptr<KubernetesClient> client_;
   SourceBoard board_;
+  ServerPulse pulse_;
   std::vector<std::unique_ptr<Reflector>> reflectors_;
 };
 

@@ -58,6 +58,13 @@ void Reflector::relist(std::uint64_t barrier, Clock::time_point when) {
   interrupt_.request_stop();
 }
 
+void Reflector::doubt(const KubernetesError& error) {
+  const std::lock_guard lock(mutex_);
+  if (!listening_) return;  // it notices by itself
+  doubt_ = error;
+  interrupt_.request_stop();
+}
+
 bool Reflector::takeRequests(std::stop_token& stop) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return false;
@@ -70,6 +77,17 @@ bool Reflector::takeRequests(std::stop_token& stop) {
   inList_ = false;  // what was listed before is not what they ask for
   plan_.listAgain();
   return true;
+}
+
+void Reflector::takeDoubt() {
+  std::optional<KubernetesError> doubt;
+  {
+    const std::lock_guard lock(mutex_);
+    doubt = std::exchange(doubt_, std::nullopt);
+  }
+  if (!doubt) return;
+  watch_.reset();
+  tellAway(*doubt);
 }
 
 void Reflector::post() {
@@ -218,12 +236,23 @@ Reflector::Done Reflector::ended() {
   return {};
 }
 
+KubernetesResult<KubernetesWatch::Heard> Reflector::listen(const std::stop_token& stop) {
+  const auto set = [this](bool listening) {
+    const std::lock_guard lock(mutex_);
+    listening_ = listening;
+  };
+  set(true);
+  // That a server opens a watch does not tell that anything comes through it.
+  auto heard = watch_->next(works_ ? silence_ : options_.plan.shortWatch, stop);
+  set(false);
+  return heard;
+}
+
 Reflector::Done Reflector::follow(const std::stop_token& stop) {
   if (!watch_) {
     if (auto opened = openWatch(stop); !opened) return opened;
   }
-  // That a server opens a watch does not tell that anything comes through it.
-  const auto heard = watch_->next(works_ ? silence_ : options_.plan.shortWatch, stop);
+  const auto heard = listen(stop);
   version_ = watch_->version();
   if (!heard) {
     post();
@@ -246,6 +275,7 @@ Reflector::Done Reflector::follow(const std::stop_token& stop) {
 void Reflector::failed(const KubernetesError& error) {
   watch_.reset();
   plan_.failed(error);
+  if (error.silence) place_.pulse.suspect();
   if (error.why != Why::Interrupted && plan_.isAway()) tellAway(error);
 }
 
@@ -266,6 +296,7 @@ void Reflector::pause(milliseconds time, const std::stop_token& stop) {
 void Reflector::run() {
   std::stop_token stop;
   while (takeRequests(stop)) {
+    takeDoubt();
     const auto step = plan_.next();
     if (step.wait.count() > 0) {
       plan_.waited();

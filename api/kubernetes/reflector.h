@@ -14,6 +14,7 @@
 #include "api/kubernetes/kubernetes_client.h"
 #include "api/kubernetes/resource_decoder.h"
 #include "api/kubernetes/resources.h"
+#include "api/kubernetes/server_pulse.h"
 #include "api/kubernetes/source_board.h"
 #include "api/kubernetes/watch_plan.h"
 
@@ -21,6 +22,7 @@ namespace margay::api {
 
 struct ReflectorOptions {
   WatchPlanOptions plan;
+  PulseOptions pulse;
   /// A watch that is silent for longer than this is opened anew: a server sends a bookmark about
   /// each minute, and a connection that has gone deaf shows in nothing else. Twice as long each
   /// time, up to the lifetime, until the kind has an event or a bookmark.
@@ -29,14 +31,15 @@ struct ReflectorOptions {
   std::chrono::seconds watchLifetime{600};
 };
 
-/// Follows one kind by a thread of its own and tells the board. start, stop, interrupt and relist
-/// may be called on any thread.
+/// Follows one kind by a thread of its own and tells the board. start, stop, interrupt, relist and
+/// doubt may be called on any thread.
 class Reflector {
  public:
   /// What it does its work with; all of it outlives the reflector.
   struct Place {
     KubernetesClient& client;
     SourceBoard& board;
+    ServerPulse& pulse;
     const KubernetesResource& resource;
     std::size_t index = 0;  ///< on the board
   };
@@ -51,6 +54,8 @@ class Reflector {
   void stop();
   /// For a barrier that was asked for at `when`.
   void relist(std::uint64_t barrier, std::chrono::steady_clock::time_point when);
+  /// The server does not answer: an open watch counts for nothing, and is opened anew.
+  void doubt(const KubernetesError& error);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -58,6 +63,8 @@ class Reflector {
 
   void run();
   bool takeRequests(std::stop_token& stop);
+  void takeDoubt();
+  KubernetesResult<KubernetesWatch::Heard> listen(const std::stop_token& stop);
   KubernetesResult<std::optional<std::string_view>> chooseVersion(const std::stop_token& stop);
   Done list(const std::stop_token& stop);
   Done listPages(const std::stop_token& stop);
@@ -79,10 +86,12 @@ class Reflector {
   const ReflectorOptions options_;
   std::thread thread_;
   std::mutex mutex_;
-  bool stopping_ = false;             // guarded by mutex_
-  std::vector<std::uint64_t> asked_;  // guarded by mutex_
-  Clock::time_point newestAsk_{};     // guarded by mutex_
-  std::stop_source interrupt_;        // guarded by mutex_
+  bool stopping_ = false;                 // guarded by mutex_
+  std::vector<std::uint64_t> asked_;      // guarded by mutex_
+  Clock::time_point newestAsk_{};         // guarded by mutex_
+  std::stop_source interrupt_;            // guarded by mutex_
+  bool listening_ = false;                // to an open watch; guarded by mutex_
+  std::optional<KubernetesError> doubt_;  // guarded by mutex_
 
   // The thread's own.
   std::chrono::milliseconds silence_;  // of a watch until it is opened anew

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "tests/api/mail_reader.h"
@@ -364,9 +365,13 @@ TEST(KubernetesSource, NamesObjectsThatCannotBeUsedAndTakesTheRest) {
   EXPECT_TRUE(reader.state().invalid.empty());
 }
 
+int portOf(const ScriptedApi& api) {
+  return std::stoi(api.url().substr(api.url().rfind(':') + 1));
+}
+
 TEST(KubernetesSource, OpensAWatchAnewThatIsSilentForTooLong) {
   ScriptedApi api;
-  test::Relay relay(std::stoi(api.url().substr(api.url().rfind(':') + 1)));
+  test::Relay relay(portOf(api));
   auto options = quick();
   options.longestSilence = milliseconds(400);
   Following kubernetes(relay.url(), options);
@@ -376,6 +381,77 @@ TEST(KubernetesSource, OpensAWatchAnewThatIsSilentForTooLong) {
   api.put(kPods, pod("a"));
   EXPECT_TRUE(reader.untilHas(keyOf("a")));
   EXPECT_EQ(api.asked("/pods?limit"), 1);
+}
+
+TEST(KubernetesSource, IsAwayWhenTheServerHangsThoughNothingHappens) {
+  ScriptedApi api;
+  test::Relay relay(portOf(api));
+  auto options = quick();
+  options.pulse = {milliseconds(300), milliseconds(0), milliseconds(300)};
+  Following kubernetes(relay.url(), options);
+  auto& reader = kubernetes.reader;
+  ASSERT_TRUE(reader.untilSynced());
+  relay.freeze();
+  ASSERT_TRUE(kubernetes.untilError("does not answer")) << reader.state().error;
+  EXPECT_FALSE(reader.state().connected);
+  EXPECT_THAT(reader.state().error, Not(HasSubstr("\n")));
+  api.put(kPods, pod("a"));
+  relay.thaw();
+  EXPECT_TRUE(reader.untilHas(keyOf("a")));
+  EXPECT_TRUE(reader.untilConnected(true)) << reader.state().error;
+  EXPECT_EQ(api.asked("/pods?limit"), 1);
+}
+
+TEST(KubernetesSource, AsksAServerThatIsAliveAndSilentOneSmallQuestion) {
+  ScriptedApi api;
+  auto options = quick();
+  options.pulse = {milliseconds(100), milliseconds(0), milliseconds(5000)};
+  Following kubernetes(api.url(), options);
+  auto& reader = kubernetes.reader;
+  ASSERT_TRUE(reader.untilSynced());
+  reader.forget();
+  const auto watches = api.asked("watch=true");
+  EXPECT_TRUE(testing::eventually([&] { return api.asked("/version") >= 3; }));
+  EXPECT_EQ(api.asked("watch=true"), watches);
+  EXPECT_FALSE(reader.everDisconnected());
+}
+
+TEST(KubernetesSource, AsksNothingOfAServerThatSpeaks) {
+  ScriptedApi api;
+  auto options = quick();
+  options.pulse = {seconds(2), milliseconds(0), milliseconds(5000)};
+  Following kubernetes(api.url(), options);
+  auto& reader = kubernetes.reader;
+  ASSERT_TRUE(reader.untilSynced());
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; std::chrono::steady_clock::now() - begin < seconds(3); ++i) {
+    api.put(kPods, pod("p" + std::to_string(i)));
+    ASSERT_TRUE(reader.untilHas(keyOf("p" + std::to_string(i))));
+  }
+  EXPECT_EQ(api.asked("/version"), 0);
+}
+
+TEST(ServerPulse, AsksAtOnceWhenSomebodySuspectsAndNotWhileTheServerSpeaks) {
+  ScriptedApi api;
+  test::Relay relay(portOf(api));
+  KubernetesAccess access;
+  access.url = relay.url();
+  auto client = KubernetesClient::make(std::move(access));
+  ASSERT_TRUE(client) << client.error().what;
+  std::atomic<int> silences = 0;
+  ServerPulse pulse(**client, {seconds(600), milliseconds(0), milliseconds(200)},
+                    [&](const KubernetesError& /*error*/) { ++silences; });
+  pulse.start();
+  EXPECT_TRUE(testing::eventually([&] {
+    pulse.suspect();
+    return api.asked("/version") >= 2;
+  }));
+  EXPECT_EQ(silences, 0);
+  relay.freeze();
+  EXPECT_TRUE(testing::eventually([&] {
+    pulse.suspect();
+    return silences > 0;
+  }));
 }
 
 TEST(KubernetesSource, AsksLessAndLessForAKindOfWhichNothingIsEverHeard) {

@@ -27,6 +27,10 @@ class Relay {
   Relay& operator=(const Relay&) = delete;
 
   void goDeaf() { ++generation_; }
+  /// As a server that hangs: connections are open, new ones too, and nobody reads them or says
+  /// anything until `thaw`.
+  void freeze() { frozen_ = true; }
+  void thaw() { frozen_ = false; }
   /// Both sides of the open connections are told that they are over. New ones work.
   void cut() { ++cuts_; }
   [[nodiscard]] std::string url() const { return server_.url(); }
@@ -49,7 +53,10 @@ class Relay {
         ::connect(server, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     pollfd ends[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
     while (connected && !stopping_ && cuts_ == cutsBefore) {
+      const bool frozen = frozen_;
+      for (auto& end : ends) end.events = frozen ? 0 : POLLIN;
       if (::poll(ends, 2, 20) < 0) break;
+      if (frozen) continue;
       if (generation_ != mine) {
         if ((ends[0].revents & POLLHUP) != 0) break;
         ends[0].events = ends[1].events = 0;
@@ -75,6 +82,7 @@ class Relay {
 
   std::atomic<int> generation_{0};
   std::atomic<int> cuts_{0};
+  std::atomic<bool> frozen_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> fromServer_{0};
   int serverNamespace_;
