@@ -25,6 +25,8 @@ std::string obstacle(const Settings& settings) {
 
 /// Between looks at who else filters packets on the host.
 constexpr std::chrono::seconds kLookPeriod{5};
+/// What a list needed is free by then, and one of many kinds is trimmed after a few times.
+constexpr std::chrono::seconds kTrimAfter{5};
 
 }  // namespace
 
@@ -184,6 +186,7 @@ void Daemon::takeMail() {
     firstArrival_ = batch.firstArrival;
   const bool wasSynced = states_.synced();
   states_.take(batch.states);
+  trimAfterLists();
   if (!states_.synced()) readiness_.waitFor(states_.missing());
   // Nodes first: whether an endpoint of another node needs a route of its own depends on its node's
   // CIDRs.
@@ -205,6 +208,16 @@ void Daemon::takeMail() {
   if (lookNow && states_.synced()) keeper_.look(parameters_.get());
   waiters_.listed(batch.barriers);
   loop_.poke();
+}
+
+/// A list of many objects leaves as much memory free as they had as text.
+void Daemon::trimAfterLists() {
+  if (std::exchange(lists_, states_.lists()) == states_.lists() || trimDue_) return;
+  trimDue_ = true;
+  loop_.timers().at(clock_.now() + kTrimAfter, [this] {
+    trimDue_ = false;
+    releaseFreeMemory();
+  });
 }
 
 /// The same objects for a kernel whose rules are another backend's: everything is new to it.

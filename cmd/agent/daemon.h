@@ -82,6 +82,7 @@ class Daemon {
  private:
   void compute(TimePoint now);
   void takeMail();
+  void trimAfterLists();
   void rebuild();
   void lookAtHost();
   void sweep(reconcile::OnceSummary& summary);
@@ -122,6 +123,8 @@ class Daemon {
   std::string ruleError_;
   bool linksDirty_ = true;
   bool cleaning_ = false;
+  std::uint64_t lists_ = 0;  // that the sources had made at the last mail
+  bool trimDue_ = false;
   std::optional<TimePoint> firstArrival_;  // of what is not in the kernel yet
 
   std::unique_ptr<StatusReporter> statusReporter_;

@@ -38,20 +38,30 @@ class ConditionTeller {
   ConditionTeller(Client client, std::string node, std::function<bool()> ready)
       : client_(std::move(client)), node_(std::move(node)), ready_(std::move(ready)) {}
 
-  void operator()(const std::stop_token& stop) {
+  void look(const std::stop_token& stop) {
     const auto available = condition_.look(ready_());
     if (!available) return;
+    tell(*available ? Network::Up : Network::NotReady, stop);
+  }
+
+  /// That the network was there is taken back, as calico-node does when it ends.
+  void leave(const std::stop_token& stop) {
+    if (condition_.isAvailable()) tell(Network::Leaving, stop);
+  }
+
+ private:
+  void tell(Network network, const std::stop_token& stop) {
+    const bool available = network == Network::Up;
     const api::KubernetesObjects objects(client_, stop);
-    const auto told = objects.patchNodeStatus(node_, networkConditionPatch(*available, utcTime()));
+    const auto told = objects.patchNodeStatus(node_, networkConditionPatch(network, utcTime()));
     if (told) {
-      condition_.told(*available);
-      log::info("told Kubernetes about the network", {{"available", *available}});
+      condition_.told(available);
+      log::info("told Kubernetes about the network", {{"available", available}});
     } else if (std::exchange(lastProblem_, told.error().what) != told.error().what) {
       log::warn("cannot set the node's condition", {{"error", told.error().what}});
     }
   }
 
- private:
   Client client_;
   std::string node_;
   std::function<bool()> ready_;
@@ -81,9 +91,10 @@ Result<PublisherParts> kubernetesParts(const Settings& settings, std::function<b
       return addInternal(api::KubernetesObjects(client, stop), node, host);
     };
   }
-  if (settings.networkingBackend != "none")
-    parts.look = [teller = std::make_shared<ConditionTeller>(client, node, std::move(ready))](
-                     const std::stop_token& stop) { (*teller)(stop); };
+  if (settings.networkingBackend == "none") return parts;
+  const auto teller = std::make_shared<ConditionTeller>(client, node, std::move(ready));
+  parts.look = [teller](const std::stop_token& stop) { teller->look(stop); };
+  parts.leave = [teller](const std::stop_token& stop) { teller->leave(stop); };
   return parts;
 }
 

@@ -7,6 +7,18 @@ namespace {
 
 constexpr int kLooksUntilUnavailable = 3;
 
+const char* messageOf(Network network) {
+  switch (network) {
+    case Network::Up:
+      return "Margay is running on this node";
+    case Network::NotReady:
+      return "Margay is not ready on this node";
+    case Network::Leaving:
+      break;
+  }
+  return "Margay is shutting down on this node";
+}
+
 }  // namespace
 
 std::optional<bool> NetworkCondition::look(bool ready) {
@@ -16,14 +28,14 @@ std::optional<bool> NetworkCondition::look(bool ready) {
   return false;
 }
 
-nlohmann::json networkConditionPatch(bool available, const std::string& now) {
+nlohmann::json networkConditionPatch(Network network, const std::string& now) {
+  const bool available = network == Network::Up;
   return {{"status",
            {{"conditions",
              {{{"type", "NetworkUnavailable"},
                {"status", available ? "False" : "True"},
                {"reason", available ? "MargayIsUp" : "MargayIsDown"},
-               {"message",
-                available ? "Margay is running on this node" : "Margay is not ready on this node"},
+               {"message", messageOf(network)},
                {"lastHeartbeatTime", now},
                {"lastTransitionTime", now}}}}}}};
 }

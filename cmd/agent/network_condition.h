@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -14,14 +15,18 @@ class NetworkCondition {
   /// What to tell now, if anything; `told` when that is done.
   [[nodiscard]] std::optional<bool> look(bool ready);
   void told(bool available) { available_ = available; }
+  /// The network was told to be there, so its end is to be told, too.
+  [[nodiscard]] bool isAvailable() const { return available_ == true; }
 
  private:
   std::optional<bool> available_;
   int notReady_ = 0;
 };
 
+enum class Network : std::uint8_t { Up, NotReady, Leaving };
+
 /// A strategic merge patch of a node's status with the condition NetworkUnavailable. `now`: as
 /// Kubernetes writes times. Pure.
-[[nodiscard]] nlohmann::json networkConditionPatch(bool available, const std::string& now);
+[[nodiscard]] nlohmann::json networkConditionPatch(Network network, const std::string& now);
 
 }  // namespace margay::agent

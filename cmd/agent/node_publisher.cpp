@@ -26,6 +26,7 @@ constexpr milliseconds kFirstRetry{500};
 constexpr milliseconds kLastRetry{30'000};
 constexpr seconds kPoll{60};
 constexpr seconds kLook{10};
+constexpr seconds kLeave{2};
 
 /// Writes the document unless it is what is stored.
 Result<void> keep(const api::ObjectStore& objects, const Json& stored, const Json& wanted) {
@@ -94,9 +95,19 @@ Result<std::unique_ptr<NodePublisher>> NodePublisher::start(const Settings& sett
 }
 
 NodePublisher::NodePublisher(const Settings& settings, PublisherParts parts)
-    : settings_(settings),
-      parts_(std::move(parts)),
-      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+    : settings_(settings), parts_(std::move(parts)), thread_([this](const std::stop_token& stop) {
+        run(stop);
+        leave();
+      }) {}
+
+void NodePublisher::leave() const {
+  if (!parts_.leave) return;
+  std::stop_source late;
+  const std::jthread clock([&late](const std::stop_token& done) {
+    if (pause(kLeave, done)) late.request_stop();
+  });
+  parts_.leave(late.get_token());
+}
 
 Result<void> NodePublisher::publish(const std::stop_token& stop) const {
   const auto objects = parts_.open(stop);

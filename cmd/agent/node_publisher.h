@@ -23,6 +23,8 @@ struct PublisherParts {
   std::string clusterType;
   /// Called every 10 s, published or not; not called if it is empty.
   std::function<void(const std::stop_token& stop)> look;
+  /// Called at the end, with two seconds for it; not called if it is empty.
+  std::function<void(const std::stop_token& stop)> leave;
 };
 
 /// Keeps in the datastore what a node says about itself (its Node, with its addresses) and what the
@@ -39,6 +41,7 @@ class NodePublisher {
 
  private:
   void run(const std::stop_token& stop);
+  void leave() const;
   Result<void> publish(const std::stop_token& stop) const;
   Result<void> publishNode(const api::ObjectStore& objects, HostView& host) const;
   Result<void> publishPools(const api::ObjectStore& objects, const HostView& host) const;

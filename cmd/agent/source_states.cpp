@@ -58,6 +58,12 @@ Result<void> SourceStates::listable() const {
   return {};
 }
 
+std::uint64_t SourceStates::lists() const {
+  std::uint64_t sum = 0;
+  for (const auto& [name, state] : states_) sum += state.resyncs;
+  return sum;
+}
+
 std::vector<std::string> SourceStates::missing() const {
   std::vector<std::string> out;
   for (const auto& [name, state] : states_) {

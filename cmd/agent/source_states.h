@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ class SourceStates {
   [[nodiscard]] Result<void> listable() const;
   /// The sources that have not listed or are away, a line each.
   [[nodiscard]] std::vector<std::string> missing() const;
+  /// How many full lists all sources have made.
+  [[nodiscard]] std::uint64_t lists() const;
   [[nodiscard]] const std::map<std::string, api::SourceState>& all() const { return states_; }
 
  private:

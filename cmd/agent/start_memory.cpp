@@ -32,8 +32,12 @@ void releaseText() {
 
 }  // namespace
 
-void releaseStartMemory() {
+void releaseFreeMemory() {
   malloc_trim(0);
+}
+
+void releaseStartMemory() {
+  releaseFreeMemory();
   releaseText();
 }
 

@@ -7,4 +7,8 @@ namespace margay::agent {
 /// thread; costs under a millisecond.
 void releaseStartMemory();
 
+/// Gives back what is free in the heap, as after a large list. Any thread; a millisecond for every
+/// 10 MB or so of it.
+void releaseFreeMemory();
+
 }  // namespace margay::agent

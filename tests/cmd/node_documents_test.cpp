@@ -187,7 +187,7 @@ TEST(NetworkCondition, IsToldOnceAndTakenBackAfterThreeLooks) {
   condition.told(false);
   EXPECT_EQ(condition.look(false), std::nullopt);
   EXPECT_EQ(condition.look(true), true);
-  const auto patch = networkConditionPatch(true, "2024-03-01T10:20:30Z");
+  const auto patch = networkConditionPatch(Network::Up, "2024-03-01T10:20:30Z");
   EXPECT_EQ(patch["status"]["conditions"][0]["status"], "False");
 }
 

@@ -117,6 +117,26 @@ TEST_F(PublisherOnTheServer, WritesWhatCalicoNodeDoesAndNothingElse) {
   EXPECT_EQ(item(kCrds + "felixconfigurations")["items"].size(), 0U);
 }
 
+TEST_F(PublisherOnTheServer, AtItsEndTheNetworkIsNoLongerThere) {
+  auto made = publisher({{"NO_DEFAULT_POOLS", "true"}});
+  becomeReady();
+  const auto told = [&](const char* status) {
+    const auto now = condition();
+    return now.is_object() && now["status"] == status;
+  };
+  ASSERT_TRUE(eventually([&] { return told("False"); }, 20s));
+  made.reset();
+  ASSERT_TRUE(told("True"));
+  EXPECT_EQ(condition()["message"], "Margay is shutting down on this node");
+  made = publisher({{"NO_DEFAULT_POOLS", "true"}});
+  EXPECT_TRUE(eventually([&] { return told("False"); }, 20s));
+  server().freeze();
+  const auto begin = std::chrono::steady_clock::now();
+  made.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s) << "it waits for no server";
+  server().thaw();
+}
+
 TEST_F(PublisherOnTheServer, ASecondStartWritesNothingMore) {
   const std::map<std::string, std::string> environment = {{"IP", "192.0.2.7/24"}};
   publisher(environment).reset();  // in the middle of it, perhaps
