@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -287,6 +288,32 @@ TEST_F(KubernetesSourceReal, TakesATokenThatIsRotated) {
   std::ofstream(file, std::ios::trunc) << "TOKEN-OF-agent";
   EXPECT_TRUE(reader.until([&] { return !reader.barriers().empty(); }));
   EXPECT_TRUE(reader.untilConnected(true));
+}
+
+TEST_F(KubernetesSourceReal, TakesTheTokenThatAProgramPrints) {
+  grant();
+  makePod("a", "10.65.1.2");
+  const auto credential = server().directory() + "/credential";
+  const auto print = [&](const std::string& token) {
+    std::ofstream(credential + ".new")
+        << json{{"apiVersion", "client.authentication.k8s.io/v1beta1"},
+                {"kind", "ExecCredential"},
+                {"status", {{"token", token}}}};
+    std::filesystem::rename(credential + ".new", credential);
+  };
+  print("of-nobody");
+  const auto kubeconfig = server().directory() + "/program.kubeconfig";
+  std::ofstream(kubeconfig) << "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+                               "contexts: [{name: c, context: {cluster: s, user: u}}]\n"
+                               "clusters: [{name: s, cluster: {server: \""
+                            << server().url() << "\", certificate-authority: " << server().caFile()
+                            << "}}]\nusers: [{name: u, user: {exec: {apiVersion: "
+                               "client.authentication.k8s.io/v1beta1, command: cat, args: ["
+                            << credential << "]}}}]\n";
+  Following kubernetes(kubeconfig);
+  EXPECT_TRUE(kubernetes.untilError("(401)")) << kubernetes.reader.state().error;
+  print(server().token("agent"));
+  EXPECT_TRUE(kubernetes.reader.untilHas(keyOf("a"))) << kubernetes.reader.state().error;
 }
 
 TEST_F(KubernetesSourceReal, RefusesAServerThatItsCaDidNotSign) {

@@ -181,6 +181,25 @@ TEST_F(OnApiServer, APolicyOfCalicoThatIsNamedAsAConvertedOneCountsBesideIt) {
   EXPECT_TRUE(tcpReaches(web.from(), db.address(), 90, kPatience));
 }
 
+TEST_F(OnApiServer, ANodeHasANetworkFromTheTimeItIsReadyToTheEndOfItsAgent) {
+  const auto unavailable = [this] {
+    const auto node = json::parse(server().mustCall("GET", "/api/v1/nodes/one"));
+    for (const auto& each : node["status"].value("conditions", json::array()))
+      if (each["type"] == "NetworkUnavailable") return each["status"].get<std::string>();
+    return std::string();
+  };
+  const auto isEventually = [&](const std::string& status) {
+    return eventually([&] { return unavailable() == status; }, std::chrono::seconds(20));
+  };
+  EXPECT_EQ(unavailable(), "");
+  startAgent(one());
+  EXPECT_TRUE(isEventually("False")) << one().log();
+  EXPECT_EQ(one().stop(), 0);
+  EXPECT_EQ(unavailable(), "True");
+  startAgent(one());
+  EXPECT_TRUE(isEventually("False")) << one().log();
+}
+
 using Right = std::tuple<std::string, std::string, std::string>;  // group, resource, verb
 
 std::set<Right> granted(const json& role) {
@@ -209,7 +228,7 @@ TEST_F(OnApiServer, TheAgentUsesEveryRightThatTheManifestsGiveItAndNoOther) {
         used.insert({request.group, request.resource, request.verb});
     return used.size() >= rights.size();
   };
-  EXPECT_TRUE(eventually(allUsed));
+  EXPECT_TRUE(eventually(allUsed, std::chrono::seconds(20)));
   EXPECT_EQ(used, rights);
   for (const auto& request : audit())
     EXPECT_FALSE(request.status == 401 || request.status == 403)
