@@ -155,10 +155,10 @@ int run(int pods, int events) {
   const auto etcd = api::test::EtcdServer::at("127.0.0.1");
   if (!etcd) return failed("no etcd to run");
   etcd->start();
-  auto client = api::EtcdClient::make(api::test::quickOptions({etcd->url()}));
+  api::EtcdClient client(api::test::quickOptions({etcd->url()}));
   auto sets = dataplane::KernelIpsetDriver::open();
-  if (!client || !sets) return failed("cannot begin");
-  Bench bench(**client, **sets);
+  if (!sets) return failed("cannot begin");
+  Bench bench(client, **sets);
   if (!bench.fill(cluster(pods))) return failed("etcd takes no writes");
   const ScratchDirectory scratch;
   const AgentProcess agent(*where, scratch.path(),

@@ -1,7 +1,9 @@
 #include "api/etcd/etcd_client.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "api/etcd/etcd_discovery.h"
 #include "api/etcd/etcd_request.h"
 #include "api/etcd/etcd_watch.h"
 
@@ -24,6 +26,12 @@ enum GrpcCode : int {
 
 void ignoreKey(EtcdEvent& /*event*/) {}
 
+/// Of a page that somebody shows instead of an answer.
+std::string firstLine(const std::string& page) {
+  constexpr std::size_t kShown = 160;
+  return page.substr(0, std::min(page.find_first_of("\r\n"), kShown));
+}
+
 bool has(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
 }
@@ -32,26 +40,44 @@ bool has(const std::string& text, const char* part) {
 
 EtcdClient::~EtcdClient() = default;
 
-Result<std::unique_ptr<EtcdClient>> EtcdClient::make(EtcdOptions options,
-                                                     const MakeClient& makeClient) {
-  std::unique_ptr<EtcdClient> client(new EtcdClient(std::move(options)));
-  for (const auto& url : client->options_.endpoints) {
-    const std::size_t index = client->endpoints_.size();
-    HttpClientOptions http{.url = url, .tls = client->options_.tls, .token = {}};
-    if (!client->options_.username.empty()) {
-      http.token = [self = client.get(), index](Token use, const std::stop_token& stop) {
-        return self->token(index, use, stop);
-      };
-    }
-    auto made = makeClient(std::move(http));
-    if (!made) return Fail(withContext(made.error(), "etcd"));
-    client->endpoints_.push_back({url, std::move(*made)});
+EtcdClient::EtcdClient(EtcdOptions options, MakeClient makeClient)
+    : options_(std::move(options)), makeClient_(std::move(makeClient)) {}
+
+Result<const EtcdClient::Endpoints*> EtcdClient::endpoints(const std::stop_token& stop) {
+  const std::lock_guard lock(endpointsMutex_);
+  if (!endpoints_) {
+    auto made = makeEndpoints(stop);
+    if (!made) return Fail(made.error());
+    endpoints_.emplace(std::move(*made));
   }
-  return client;
+  return &*endpoints_;
 }
 
-const std::string& EtcdClient::endpoint() const {
-  return endpoints_[current_ % endpoints_.size()].url;
+Result<EtcdClient::Endpoints> EtcdClient::makeEndpoints(const std::stop_token& stop) {
+  auto urls = options_.endpoints;
+  if (!options_.discoveryDomain.empty()) {
+    auto found = discoverEtcd(options_.discoveryDomain, stop, options_.dns);
+    if (!found) return Fail(withContext(found.error(), "ETCD_DISCOVERY_SRV"));
+    urls = std::move(*found);
+  }
+  Endpoints out;
+  for (const auto& url : urls) {
+    HttpClientOptions http{.url = url, .tls = options_.tls, .token = {}};
+    if (!options_.username.empty()) {
+      http.token = [this, index = out.size()](Token use, const std::stop_token& ends) {
+        return token(index, use, ends);
+      };
+    }
+    auto made = makeClient_(std::move(http));
+    if (!made) return Fail(withContext(made.error(), "etcd"));
+    out.push_back({url, std::move(*made)});
+  }
+  return out;
+}
+
+std::string EtcdClient::endpoint() const {
+  const std::lock_guard lock(endpointsMutex_);
+  return endpoints_ ? (*endpoints_)[current_ % endpoints_->size()].url : std::string();
 }
 
 void EtcdClient::leaveEndpoint() {
@@ -67,14 +93,21 @@ HttpCall EtcdClient::callOf(const std::string& path, const std::string& body) co
 }
 
 Error EtcdClient::errorOf(const EtcdAnswer& answer, int status) {
-  const std::string text =
-      answer.error.empty() ? "the answer has status " + std::to_string(status) : answer.error;
+  std::string text = answer.error;
+  if (text.empty() || (status >= 400 && answer.grpcCode == 0))
+    text = "the answer has status " + std::to_string(status) + (text.empty() ? "" : ": " + text);
   const std::string user = options_.username;
   if (has(text, "revision of auth store is old") || has(text, "revision in header is old")) {
     const std::lock_guard lock(mutex_);
     token_.clear();
     return {Errc::Transient, 0, text};
   }
+  // etcd's gateway cannot tell its own certificate from that of who calls it, so it takes none that
+  // could be a user's: https://github.com/etcd-io/etcd/pull/10392
+  if (status == 400 && has(text, "CommonName"))
+    return {Errc::Invalid, 0,
+            "etcd with --client-cert-auth and users takes no certificate with a CommonName: make " +
+                options_.tls.certificate.name() + " anew with a subject without CN"};
   if (has(text, "compacted")) return {Errc::Stale, 0, text};
   if (has(text, "authentication failed"))
     return {Errc::Invalid, 0,
@@ -85,6 +118,9 @@ Error EtcdClient::errorOf(const EtcdAnswer& answer, int status) {
     return {Errc::Invalid, 0,
             "etcd does not let the user '" + user + "' do this (" + text +
                 "): give it a role with readwrite on /calico/"};
+  if (status == 404 && answer.grpcCode == 0)
+    return {Errc::Invalid, 0,
+            text + ": no JSON gateway of etcd; is it started with --enable-grpc-gateway=false?"};
   switch (answer.grpcCode) {
     case InvalidArgument:
     case FailedPrecondition:
@@ -105,10 +141,12 @@ Result<std::string> EtcdClient::token(std::size_t endpoint, Token use,
     const std::lock_guard lock(mutex_);
     if (use == Token::Kept && !token_.empty()) return token_;
   }
+  const auto all = endpoints(stop);
+  if (!all) return Fail(all.error());
   auto call =
       callOf("/v3/auth/authenticate", authenticateBody(options_.username, options_.password));
   call.authorize = Authorize::No;
-  auto answer = callAt(endpoint, call, ignoreKey, stop);
+  auto answer = callAt((**all)[endpoint], call, ignoreKey, stop);
   // Without authentication switched on there is nothing to show.
   if (!answer && has(answer.error().what, "authentication is not enabled")) return std::string();
   if (!answer) return Fail(answer.error());
@@ -117,10 +155,10 @@ Result<std::string> EtcdClient::token(std::size_t endpoint, Token use,
   return token_;
 }
 
-Result<EtcdAnswer> EtcdClient::callAt(std::size_t endpoint, const HttpCall& call,
+Result<EtcdAnswer> EtcdClient::callAt(const Endpoint& endpoint, const HttpCall& call,
                                       const AnswerReader::OnEvent& onEvent,
                                       const std::stop_token& stop) {
-  auto body = endpoints_[endpoint].http->open(call, stop);
+  auto body = endpoint.http->open(call, stop);
   if (!body) return Fail(body.error());
   EtcdAnswer answer;
   bool whole = false;
@@ -132,30 +170,35 @@ Result<EtcdAnswer> EtcdClient::callAt(std::size_t endpoint, const HttpCall& call
   std::string piece;
   for (;;) {
     const auto read = (*body)->read(piece, kBodyIdle, stop);
-    if (!read) return Fail(withContext(read.error(), endpoints_[endpoint].url));
+    if (!read) return Fail(withContext(read.error(), endpoint.url));
     if (*read == HttpBody::Read::Idle)
-      return fail(Errc::Transient, endpoints_[endpoint].url + ": the answer stopped in its middle");
+      return fail(Errc::Transient, endpoint.url + ": the answer stopped in its middle");
     if (*read == HttpBody::Read::End) break;
     auto fed = reader.feed(piece);
-    if (!fed && refused) break;  // an error page of something that is no etcd
-    if (!fed) return Fail(withContext(fed.error(), endpoints_[endpoint].url));
+    if (!fed && refused) {  // a page, not an answer
+      answer.error = firstLine(piece);
+      break;
+    }
+    if (!fed) return Fail(withContext(fed.error(), endpoint.url));
   }
   if (refused || answer.grpcCode != 0)
-    return Fail(withContext(errorOf(answer, (*body)->status()), endpoints_[endpoint].url));
-  if (!whole) return fail(Errc::Transient, endpoints_[endpoint].url + ": the answer has no end");
+    return Fail(withContext(errorOf(answer, (*body)->status()), endpoint.url));
+  if (!whole) return fail(Errc::Transient, endpoint.url + ": the answer has no end");
   return answer;
 }
 
 Result<EtcdAnswer> EtcdClient::call(const std::string& path, const std::string& body, Retry retry,
                                     const AnswerReader::OnEvent& onEvent,
                                     const std::stop_token& stop) {
+  const auto known = endpoints(stop);
+  if (!known) return Fail(known.error());
+  const Endpoints& all = **known;
   const auto call = callOf(path, body);
   for (std::size_t tried = 1;; ++tried) {
-    const std::size_t index = current_ % endpoints_.size();
-    auto answer = callAt(index, call, onEvent, stop);
+    auto answer = callAt(all[current_ % all.size()], call, onEvent, stop);
     // One more than there are: the first may only have lost a connection that was kept too long.
     if (answer || retry == Retry::Never || answer.error().code != Errc::Transient ||
-        tried > endpoints_.size())
+        tried > all.size())
       return answer;
     leaveEndpoint();
   }
@@ -164,6 +207,8 @@ Result<EtcdAnswer> EtcdClient::call(const std::string& path, const std::string& 
 Result<EtcdPosition> EtcdClient::list(const std::string& prefix,
                                       const std::function<void(EtcdKeyValue&)>& onKey,
                                       const std::stop_token& stop) {
+  const auto all = endpoints(stop);
+  if (!all) return Fail(all.error());
   EtcdPosition listed;
   EtcdRange range{.key = prefix, .end = endOfPrefix(prefix), .revision = 0, .limit = kPage};
   const auto take = [&](EtcdEvent& event) {
@@ -173,7 +218,7 @@ Result<EtcdPosition> EtcdClient::list(const std::string& prefix,
   for (std::size_t failed = 0;;) {
     auto page = call("/v3/kv/range", rangeBody(range), Retry::Never, take, stop);
     if (!page) {
-      if (page.error().code != Errc::Transient || ++failed > endpoints_.size())
+      if (page.error().code != Errc::Transient || ++failed > (*all)->size())
         return Fail(page.error());
       leaveEndpoint();
       // Without a revision yet, what came of the first page belongs to none.
@@ -211,11 +256,14 @@ Result<std::int64_t> EtcdClient::currentRevision(const std::stop_token& stop) {
 Result<std::unique_ptr<EtcdWatch>> EtcdClient::watch(const std::string& prefix,
                                                      const EtcdPosition& start,
                                                      const std::stop_token& stop) {
+  const auto known = endpoints(stop);
+  if (!known) return Fail(known.error());
+  const Endpoints& all = **known;
   auto call = callOf("/v3/watch", watchBody(prefix, start.revision + 1));
   // A member that has lost the others ends the watch instead of being silent.
   call.headers["Grpc-Metadata-hasleader"] = "true";
   for (std::size_t tried = 1;; ++tried) {
-    const auto& endpoint = endpoints_[current_ % endpoints_.size()];
+    const auto& endpoint = all[current_ % all.size()];
     auto body = endpoint.http->open(call, stop);
     Error error;
     if (body && (*body)->status() == 200)
@@ -225,7 +273,7 @@ Result<std::unique_ptr<EtcdWatch>> EtcdClient::watch(const std::string& prefix,
                          endpoint.url + ": a watch is answered with status " +
                              std::to_string((*body)->status())}
                  : body.error();
-    if (error.code != Errc::Transient || tried >= endpoints_.size()) return Fail(std::move(error));
+    if (error.code != Errc::Transient || tried >= all.size()) return Fail(std::move(error));
     leaveEndpoint();
   }
 }

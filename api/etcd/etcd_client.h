@@ -59,12 +59,12 @@ class EtcdWatch {
 /// once to the endpoint that last answered, since a write whose answer is lost may have been done.
 /// Errors: `Errc::Transient` (away, no leader, out of space), `Errc::Invalid` (certificate, user,
 /// permission: names which), `Errc::Stale` (compacted, or a condition that does not hold),
-/// `Errc::Interrupted`. Any thread.
+/// `Errc::NotFound` (DNS knows no endpoints), `Errc::Interrupted`. The endpoints are looked up and
+/// the TLS files read by the first call; as long as that fails, by the next one again. Any thread.
 class EtcdClient {
  public:
   using MakeClient = std::function<Result<std::unique_ptr<HttpClient>>(HttpClientOptions options)>;
-  static Result<std::unique_ptr<EtcdClient>> make(EtcdOptions options,
-                                                  const MakeClient& makeClient = makeHttpClient);
+  explicit EtcdClient(EtcdOptions options, MakeClient makeClient = makeHttpClient);
   ~EtcdClient();
   EtcdClient(const EtcdClient&) = delete;
   EtcdClient& operator=(const EtcdClient&) = delete;
@@ -84,8 +84,8 @@ class EtcdClient {
                                            const std::stop_token& stop);
   /// The endpoint in use is no good: the next call begins with another one.
   void leaveEndpoint();
-  [[nodiscard]] const std::string& endpoint() const;
-  [[nodiscard]] std::size_t endpointCount() const { return endpoints_.size(); }
+  /// Empty before the first call.
+  [[nodiscard]] std::string endpoint() const;
 
   /// All writes or none; the revision after them. `Errc::Stale` if a condition does not hold.
   Result<std::int64_t> write(const std::vector<EtcdCondition>& conditions,
@@ -104,10 +104,14 @@ class EtcdClient {
   };
   enum class Retry : std::uint8_t { OtherEndpoints, Never };
 
-  explicit EtcdClient(EtcdOptions options) : options_(std::move(options)) {}
+  using Endpoints = std::vector<Endpoint>;
+
+  /// Those to use from now on; what is there once stays.
+  Result<const Endpoints*> endpoints(const std::stop_token& stop);
+  Result<Endpoints> makeEndpoints(const std::stop_token& stop);
   [[nodiscard]] HttpCall callOf(const std::string& path, const std::string& body) const;
   /// One request at one endpoint; keys go to `onEvent`.
-  Result<EtcdAnswer> callAt(std::size_t endpoint, const HttpCall& call,
+  Result<EtcdAnswer> callAt(const Endpoint& endpoint, const HttpCall& call,
                             const AnswerReader::OnEvent& onEvent, const std::stop_token& stop);
   Result<EtcdAnswer> call(const std::string& path, const std::string& body, Retry retry,
                           const AnswerReader::OnEvent& onEvent, const std::stop_token& stop);
@@ -115,8 +119,10 @@ class EtcdClient {
   [[nodiscard]] Error errorOf(const EtcdAnswer& answer, int status);
 
   const EtcdOptions options_;
-  std::vector<Endpoint> endpoints_;
+  const MakeClient makeClient_;
   std::atomic<std::size_t> current_{0};
+  mutable std::mutex endpointsMutex_;
+  std::optional<const Endpoints> endpoints_;  // guarded by endpointsMutex_
   std::mutex mutex_;
   std::string token_;  // guarded by mutex_
 };

@@ -18,13 +18,16 @@ struct SrvRecord {
   std::string target;
 };
 
+constexpr int kTries = 2;
+
 /// One query at a time.
 class Resolver {
  public:
   explicit Resolver(const std::optional<sockaddr_in>& server) {
     ready_ = ::res_ninit(&state_) == 0;
-    state_.retrans = 2;
-    state_.retry = 2;
+    // A second for each server, so that who asks can be told to stop in between.
+    state_.retrans = 1;
+    state_.retry = 1;
     if (!server) return;
     state_.nscount = 1;
     state_.nsaddr_list[0] = *server;
@@ -36,13 +39,16 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   /// Empty if the name has none.
-  Result<std::vector<SrvRecord>> services(const std::string& name) {
+  Result<std::vector<SrvRecord>> services(const std::string& name, const std::stop_token& stop) {
     std::array<unsigned char, 8192> answer{};
-    const int size = ::res_nquery(&state_, name.c_str(), ns_c_in, ns_t_srv, answer.data(),
-                                  static_cast<int>(answer.size()));
-    if (size >= 0) return recordsOf(answer.data(), size);
-    if (state_.res_h_errno == HOST_NOT_FOUND || state_.res_h_errno == NO_DATA)
-      return std::vector<SrvRecord>();
+    for (int tried = 0; tried < kTries; ++tried) {
+      if (stop.stop_requested()) return fail(Errc::Interrupted, "asked to stop");
+      const int size = ::res_nquery(&state_, name.c_str(), ns_c_in, ns_t_srv, answer.data(),
+                                    static_cast<int>(answer.size()));
+      if (size >= 0) return recordsOf(answer.data(), size);
+      if (state_.res_h_errno == HOST_NOT_FOUND || state_.res_h_errno == NO_DATA)
+        return std::vector<SrvRecord>();
+    }
     return fail(Errc::Transient, "DNS does not answer for " + name);
   }
 
@@ -74,13 +80,14 @@ class Resolver {
 }  // namespace
 
 Result<std::vector<std::string>> discoverEtcd(const std::string& domain,
+                                              const std::stop_token& stop,
                                               const std::optional<sockaddr_in>& server) {
   static constexpr const char* kServices[][2] = {{"_etcd-client-ssl._tcp.", "https://"},
                                                  {"_etcd-client._tcp.", "http://"}};
   Resolver resolver(server);
   std::vector<std::string> out;
   for (const auto& [service, scheme] : kServices) {
-    auto records = resolver.services(service + domain);
+    auto records = resolver.services(service + domain, stop);
     if (!records) return Fail(records.error());
     std::stable_sort(records->begin(), records->end(), [](const auto& a, const auto& b) {
       return a.priority != b.priority ? a.priority < b.priority : a.weight > b.weight;

@@ -3,8 +3,6 @@
 #include <initializer_list>
 #include <sstream>
 
-#include "api/etcd/etcd_discovery.h"
-
 namespace margay::api {
 namespace {
 
@@ -17,6 +15,15 @@ std::string valueOf(const Environment& environment, std::initializer_list<const 
     if (found != environment.end() && !found->second.empty()) return found->second;
   }
   return {};
+}
+
+bool isUrl(const std::string& text) {
+  for (const std::string scheme : {"http://", "https://"}) {
+    if (text.starts_with(scheme))
+      return text.find_first_of(" \t") == text.npos && text.size() > scheme.size() &&
+             text.find_first_of("/:", scheme.size()) != scheme.size();
+  }
+  return false;
 }
 
 std::string trimmed(const std::string& text) {
@@ -32,27 +39,21 @@ std::string trimmed(const std::string& text) {
 Result<EtcdOptions> etcdOptions(const Environment& environment) {
   EtcdOptions out;
   std::string endpoints = valueOf(environment, {"FELIX_ETCDENDPOINTS", "ETCD_ENDPOINTS"});
-  const std::string domain = valueOf(environment, {"ETCD_DISCOVERY_SRV"});
-  if (!domain.empty()) {
-    if (!endpoints.empty())
-      return fail(Errc::Invalid, "ETCD_DISCOVERY_SRV and ETCD_ENDPOINTS are both set: unset one");
-    auto found = discoverEtcd(domain);
-    if (!found) return Fail(withContext(found.error(), "ETCD_DISCOVERY_SRV"));
-    out.endpoints = std::move(*found);
-  } else if (endpoints.empty()) {
-    endpoints = "http://127.0.0.1:2379";
-  }
+  out.discoveryDomain = valueOf(environment, {"ETCD_DISCOVERY_SRV"});
+  if (!out.discoveryDomain.empty() && !endpoints.empty())
+    return fail(Errc::Invalid, "ETCD_DISCOVERY_SRV and ETCD_ENDPOINTS are both set: unset one");
+  if (out.discoveryDomain.empty() && endpoints.empty()) endpoints = "http://127.0.0.1:2379";
   std::istringstream list(endpoints);
   for (std::string one; std::getline(list, one, ',');) {
     one = trimmed(one);
     if (one.empty()) continue;
-    if (one.rfind("http://", 0) != 0 && one.rfind("https://", 0) != 0)
+    if (!isUrl(one))
       return fail(Errc::Invalid, "ETCD_ENDPOINTS: '" + one +
                                      "' is no URL; write http://ADDRESS:PORT or "
                                      "https://ADDRESS:PORT, with commas between them");
     out.endpoints.push_back(std::move(one));
   }
-  if (out.endpoints.empty())
+  if (out.endpoints.empty() && out.discoveryDomain.empty())
     return fail(Errc::Invalid, "ETCD_ENDPOINTS has no URL in it; for example http://10.0.0.1:2379");
   out.tls.ca.file = valueOf(environment, {"FELIX_ETCDCAFILE", "ETCD_CA_CERT_FILE"});
   out.tls.certificate.file = valueOf(environment, {"FELIX_ETCDCERTFILE", "ETCD_CERT_FILE"});
@@ -60,6 +61,10 @@ Result<EtcdOptions> etcdOptions(const Environment& environment) {
   out.tls.ca.text = valueOf(environment, {"ETCD_CA_CERT"});
   out.tls.certificate.text = valueOf(environment, {"ETCD_CERT"});
   out.tls.key.text = valueOf(environment, {"ETCD_KEY"});
+  if (out.tls.certificate.empty() != out.tls.key.empty())
+    return fail(Errc::Invalid, out.tls.certificate.empty()
+                                   ? "ETCD_KEY_FILE is set without ETCD_CERT_FILE: set both"
+                                   : "ETCD_CERT_FILE is set without ETCD_KEY_FILE: set both");
   out.username = valueOf(environment, {"ETCD_USERNAME"});
   out.password = valueOf(environment, {"ETCD_PASSWORD"});
   if (out.username.empty() != out.password.empty())

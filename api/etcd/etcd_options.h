@@ -1,7 +1,10 @@
 #pragma once
 
+#include <netinet/in.h>
+
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +14,9 @@
 namespace margay::api {
 
 struct EtcdOptions {
-  std::vector<std::string> endpoints;  ///< URLs, at least one
+  std::vector<std::string> endpoints;  ///< URLs, at least one, or
+  std::string discoveryDomain;         ///< DNS knows them (see `discoverEtcd`)
+  std::optional<sockaddr_in> dns;      ///< to ask instead of those of /etc/resolv.conf
   TlsOptions tls;
   std::string username;
   std::string password;
@@ -21,7 +26,7 @@ struct EtcdOptions {
 /// From ETCD_ENDPOINTS, ETCD_CA_CERT_FILE, ETCD_CERT_FILE, ETCD_KEY_FILE (or ETCD_CA_CERT,
 /// ETCD_CERT, ETCD_KEY with the PEM text), ETCD_USERNAME and ETCD_PASSWORD, and
 /// FELIX_ETCDENDPOINTS, FELIX_ETCDCAFILE, FELIX_ETCDCERTFILE, FELIX_ETCDKEYFILE before them.
-/// With ETCD_DISCOVERY_SRV, a domain, DNS is asked for the endpoints (see `discoverEtcd`).
+/// ETCD_DISCOVERY_SRV is the domain to ask DNS for, instead of endpoints.
 /// `Errc::Invalid` with one line that names the variable.
 Result<EtcdOptions> etcdOptions(const std::map<std::string, std::string>& environment);
 

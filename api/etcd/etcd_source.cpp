@@ -12,6 +12,7 @@
 
 #include "api/etcd/object_table.h"
 #include "base/log.h"
+#include "base/trouble.h"
 
 namespace margay::api {
 namespace {
@@ -59,6 +60,7 @@ class EtcdSource::Follower {
   Result<void> askIfDeaf(const std::stop_token& stop);
   void take(const EtcdEvent& event);
   void post();
+  void connected();
   void away(const Error& error);
   void pause(const std::stop_token& stop);
 
@@ -83,6 +85,7 @@ class EtcdSource::Follower {
   bool listNeeded_ = true;
   std::int64_t suspected_ = 0;  // a revision that the watch has not heard of
   milliseconds retry_{0};
+  Trouble trouble_;
   std::minstd_rand jitter_{std::random_device{}()};
 };
 
@@ -129,8 +132,8 @@ Result<void> EtcdSource::Follower::list(const std::stop_token& stop) {
   at_ = *listed;
   listNeeded_ = false;
   ++state_.resyncs;
-  state_.synced = state_.connected = true;
-  state_.error.clear();
+  state_.synced = true;
+  connected();
   log::info("listed etcd", {{"objects", objects_.size()},
                             {"revision", at_.revision},
                             {"endpoint", client_->endpoint()}});
@@ -175,14 +178,19 @@ Result<void> EtcdSource::Follower::follow(const std::stop_token& stop) {
   if (*heard == EtcdWatch::Heard::Nothing) return askIfDeaf(stop);
   retry_ = milliseconds(0);
   if (!state_.connected) log::info("etcd is back", {{"endpoint", client_->endpoint()}});
-  state_.connected = true;
-  state_.error.clear();
+  connected();
   post();
   return {};
 }
 
+void EtcdSource::Follower::connected() {
+  state_.connected = true;
+  state_.error.clear();
+  trouble_.over();
+}
+
 void EtcdSource::Follower::away(const Error& error) {
-  if (state_.connected || state_.error != error.what) {
+  if (trouble_.isNews(error.what)) {
     log::warn(state_.synced ? "etcd is away; its last state stays in force"
                             : "etcd cannot be read; waiting for it",
               {{"error", error.what}});

@@ -127,12 +127,13 @@ void TlsContext::prepare(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_ex_data(context, reportIndex(), this);
   SSL_CTX_set_info_callback(context, &TlsContext::watch);
+  static_cast<void>(takeProblem());  // of a connection before
   if (auto loaded = load(context); !loaded) note(loaded.error().what);
 }
 
 void TlsContext::note(std::string problem) {
   const std::lock_guard lock(mutex_);
-  problem_ = std::move(problem);
+  if (!problem_) problem_ = std::move(problem);
 }
 
 std::optional<std::string> TlsContext::takeProblem() {

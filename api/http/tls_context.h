@@ -28,6 +28,8 @@ class TlsContext {
 
  private:
   [[nodiscard]] Result<void> load(SSL_CTX* context) const;
+  /// Only the first of a connection: what the server says to a file that could not be read is its
+  /// consequence.
   void note(std::string problem);
   static void watch(const SSL* ssl, int where, int value);
 

@@ -105,8 +105,9 @@ class AgentImpl final : public Agent {
  private:
   Result<void> runDaemon() {
     for (const auto& warning : settings_.warnings) log::warn("configuration", {{"what", warning}});
-    const auto publisher =
-        NodePublisher::start(settings_, [this] { return daemon_.notReadyBecause().empty(); });
+    const auto publisher = NodePublisher::start(
+        settings_, {.ready = [this] { return daemon_.notReadyBecause().empty(); },
+                    .listed = [this] { return daemon_.listed(); }});
     if (!publisher) return Fail(publisher.error());
     auto reporter = StatusReporter::start(settings_);
     if (!reporter) return Fail(reporter.error());

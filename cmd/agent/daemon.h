@@ -67,6 +67,8 @@ class Daemon {
 
   /// Any thread: why the node is not ready; empty when it is.
   [[nodiscard]] std::string notReadyBecause() const;
+  /// Something is known of the datastore: a pass has ended since the sources' first list.
+  [[nodiscard]] bool listed() const { return readiness_.listed(); }
   /// Any thread: the loop has moved lately.
   [[nodiscard]] bool alive() const;
 

@@ -11,6 +11,7 @@
 #include "api/etcd/etcd_objects.h"
 #include "api/etcd/etcd_options.h"
 #include "base/log.h"
+#include "base/trouble.h"
 #include "cmd/agent/default_documents.h"
 #include "cmd/agent/kubernetes_parts.h"
 #include "cmd/agent/node_documents.h"
@@ -56,11 +57,9 @@ bool detects(const Settings& settings) {
 Result<PublisherParts> etcdParts(const Settings& settings) {
   auto options = api::etcdOptions(settings.environment);
   if (!options) return Fail(options.error());
-  auto client = api::EtcdClient::make(std::move(*options));
-  if (!client) return Fail(client.error());
   PublisherParts parts;
   parts.open =
-      [kept = std::shared_ptr<api::EtcdClient>(std::move(*client))](const std::stop_token& stop) {
+      [kept = std::make_shared<api::EtcdClient>(std::move(*options))](const std::stop_token& stop) {
         return std::make_unique<api::EtcdObjects>(kept, stop);
       };
   return parts;
@@ -85,17 +84,21 @@ bool pause(milliseconds duration, const std::stop_token& stop) {
 }  // namespace
 
 Result<std::unique_ptr<NodePublisher>> NodePublisher::start(const Settings& settings,
-                                                            std::function<bool()> ready) {
+                                                            AgentState agent) {
   const auto found = settings.environment.find("MARGAY_PUBLISH_NODE");
   if (found != settings.environment.end() && found->second == "false") return nullptr;
-  auto parts = partsOf(settings, std::move(ready));
+  auto parts = partsOf(settings, std::move(agent.ready));
   if (!parts) return Fail(parts.error());
   if (!parts->open) return nullptr;
-  return std::make_unique<NodePublisher>(settings, std::move(*parts));
+  return std::make_unique<NodePublisher>(settings, std::move(*parts), std::move(agent.listed));
 }
 
-NodePublisher::NodePublisher(const Settings& settings, PublisherParts parts)
-    : settings_(settings), parts_(std::move(parts)), thread_([this](const std::stop_token& stop) {
+NodePublisher::NodePublisher(const Settings& settings, PublisherParts parts,
+                             std::function<bool()> listed)
+    : settings_(settings),
+      parts_(std::move(parts)),
+      listed_(std::move(listed)),
+      thread_([this](const std::stop_token& stop) {
         run(stop);
         leave();
       }) {}
@@ -164,7 +167,7 @@ Result<void> NodePublisher::publishCluster(const api::ObjectStore& objects) cons
 
 void NodePublisher::run(const std::stop_token& stop) {
   milliseconds retry = kFirstRetry;
-  std::string lastProblem;
+  Trouble trouble;
   auto due = std::chrono::steady_clock::now();
   for (;;) {
     const auto now = std::chrono::steady_clock::now();
@@ -173,14 +176,14 @@ void NodePublisher::run(const std::stop_token& stop) {
       if (stop.stop_requested()) return;
       if (published) {
         retry = kFirstRetry;
-        lastProblem.clear();
+        trouble.over();
         if (!detects(settings_) && !parts_.look) return;
         due = detects(settings_) ? now + kPoll : std::chrono::steady_clock::time_point::max();
       } else {
         // Another node that writes the same is met again at once, what is wrong here later.
         due = now + std::exchange(retry, std::min(retry * 2, kLastRetry));
-        if (published.error().code != Errc::Stale &&
-            std::exchange(lastProblem, published.error().what) != published.error().what)
+        if (published.error().code != Errc::Stale && listed_() &&
+            trouble.isNews(published.error().what))
           log::warn("cannot publish this node", {{"error", published.error().what}});
       }
     }

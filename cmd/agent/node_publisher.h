@@ -27,17 +27,22 @@ struct PublisherParts {
   std::function<void(const std::stop_token& stop)> leave;
 };
 
+/// What the rest of the agent knows of itself; any thread may ask.
+struct AgentState {
+  std::function<bool()> ready;
+  std::function<bool()> listed;  ///< the datastore has been read
+};
+
 /// Keeps in the datastore what a node says about itself (its Node, with its addresses) and what the
 /// first node of a cluster makes (ClusterInformation, default pools), on a thread of its own that
 /// ends with this object. What the datastore or the settings do not allow is logged once and tried
-/// again. MARGAY_PUBLISH_NODE=false leaves all that to others.
+/// again; as long as the datastore cannot be read either, its source says why. With
+/// MARGAY_PUBLISH_NODE=false all that is left to others.
 class NodePublisher {
  public:
-  /// Null where the datastore takes nothing, or nothing is to be published. `ready`: whether the
-  /// node is, on any thread.
-  static Result<std::unique_ptr<NodePublisher>> start(const Settings& settings,
-                                                      std::function<bool()> ready);
-  NodePublisher(const Settings& settings, PublisherParts parts);
+  /// Null where the datastore takes nothing, or nothing is to be published.
+  static Result<std::unique_ptr<NodePublisher>> start(const Settings& settings, AgentState agent);
+  NodePublisher(const Settings& settings, PublisherParts parts, std::function<bool()> listed);
 
  private:
   void run(const std::stop_token& stop);
@@ -49,6 +54,7 @@ class NodePublisher {
 
   const Settings settings_;
   const PublisherParts parts_;
+  const std::function<bool()> listed_;
   std::jthread thread_;
 };
 

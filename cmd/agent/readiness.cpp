@@ -16,6 +16,7 @@ void Readiness::waitFor(const std::vector<std::string>& missing) {
 
 bool Readiness::passEnded(std::size_t left) {
   const std::lock_guard lock(mutex_);
+  listed_ = true;
   if (!obstacle_.empty()) {
     why_ = obstacle_;
     return false;
@@ -34,6 +35,11 @@ bool Readiness::passEnded(std::size_t left) {
 std::string Readiness::notReadyBecause() const {
   const std::lock_guard lock(mutex_);
   return why_;
+}
+
+bool Readiness::listed() const {
+  const std::lock_guard lock(mutex_);
+  return listed_;
 }
 
 }  // namespace margay::agent

@@ -19,11 +19,14 @@ class Readiness {
   bool passEnded(std::size_t left);
   /// Empty when the node is ready.
   [[nodiscard]] std::string notReadyBecause() const;
+  /// A pass has ended since the sources' first list.
+  [[nodiscard]] bool listed() const;
 
  private:
   const std::string obstacle_;
   mutable std::mutex mutex_;
   std::string why_;
+  bool listed_ = false;
 };
 
 }  // namespace margay::agent

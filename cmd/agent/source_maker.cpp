@@ -16,11 +16,8 @@ namespace {
 Result<SourceMaker> etcdMaker(const Settings& settings) {
   auto options = api::etcdOptions(settings.environment);
   if (!options) return Fail(options.error());
-  auto client = api::EtcdClient::make(std::move(*options));
-  if (!client) return Fail(client.error());
-  auto kept = std::make_shared<std::unique_ptr<api::EtcdClient>>(std::move(*client));
-  return SourceMaker([kept](api::Mailbox& mailbox) {
-    return std::make_unique<api::EtcdSource>(std::move(*kept), mailbox);
+  return SourceMaker([options = std::move(*options)](api::Mailbox& mailbox) {
+    return std::make_unique<api::EtcdSource>(std::make_unique<api::EtcdClient>(options), mailbox);
   });
 }
 

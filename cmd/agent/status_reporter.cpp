@@ -22,9 +22,7 @@ Result<std::unique_ptr<StatusReporter>> StatusReporter::start(const Settings& se
   if (settings.datastore != "etcdv3") return nullptr;
   auto options = api::etcdOptions(settings.environment);
   if (!options) return Fail(options.error());
-  auto client = api::EtcdClient::make(std::move(*options));
-  if (!client) return Fail(client.error());
-  return std::make_unique<StatusReporter>(std::move(*client));
+  return std::make_unique<StatusReporter>(std::make_unique<api::EtcdClient>(std::move(*options)));
 }
 
 StatusReporter::StatusReporter(std::unique_ptr<api::EtcdClient> client)
@@ -168,11 +166,9 @@ Result<void> StatusReporter::writeEndpoints(const std::stop_token& stop) {
 }
 
 void StatusReporter::noteOutcome(const Result<void>& outcome) {
-  const std::string problem = outcome ? "" : outcome.error().what;
-  if (!outcome && outcome.error().code == Errc::Interrupted) return;
-  if (problem != lastProblem_ && !problem.empty())
-    log::warn("cannot report the node's status", {{"error", problem}});
-  lastProblem_ = problem;
+  if (outcome) return trouble_.over();
+  if (outcome.error().code != Errc::Interrupted && trouble_.isNews(outcome.error().what))
+    log::warn("cannot report the node's status", {{"error", outcome.error().what}});
 }
 
 }  // namespace margay::agent

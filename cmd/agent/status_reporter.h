@@ -9,6 +9,7 @@
 
 #include "api/etcd/etcd_client.h"
 #include "base/result.h"
+#include "base/trouble.h"
 #include "cmd/agent/felix_status.h"
 #include "cmd/agent/settings.h"
 
@@ -66,7 +67,7 @@ class StatusReporter {
   EndpointStatuses stored_;
   Clock::time_point endpointsDue_ = Clock::time_point::max();
   Clock::time_point listDue_ = Clock::time_point::max();
-  std::string lastProblem_;
+  Trouble trouble_;
 
   std::jthread thread_;  // last: it uses the others
 };

@@ -110,9 +110,7 @@ Result<std::unique_ptr<api::ObjectStore>> openObjectStore(const Variables& varia
                 "manifests in MARGAY_DATA_DIR are the objects)");
   auto options = api::etcdOptions(variables);
   if (!options) return Fail(options.error());
-  auto client = api::EtcdClient::make(std::move(*options));
-  if (!client) return Fail(client.error());
-  return std::make_unique<api::EtcdObjects>(std::move(*client));
+  return std::make_unique<api::EtcdObjects>(std::make_shared<api::EtcdClient>(std::move(*options)));
 }
 
 Result<std::unique_ptr<ValueStore>> openValueStore(const Environment& env) {

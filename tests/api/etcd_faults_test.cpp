@@ -1,7 +1,5 @@
 #include <gmock/gmock.h>
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "tests/api/etcd_following.h"
@@ -32,12 +30,6 @@ EtcdOptions at(const std::string& url) {
 void compact(const std::string& url, std::int64_t revision) {
   post(url, "/v3/kv/compaction",
        R"({"physical":true,"revision":")" + std::to_string(revision) + R"("})");
-}
-
-/// A member's number, or the one of its leader.
-std::string memberOf(const std::string& url, const char* field) {
-  const auto status = nlohmann::json::parse(post(url, "/v3/maintenance/status", "{}"));
-  return std::string(field) == "leader" ? status["leader"] : status["header"]["member_id"];
 }
 
 /// A source that reaches its server over a connection that a test can spoil, and has listed.
@@ -121,11 +113,7 @@ TEST(EtcdFaults, AServerThatComesBackAfterAWhileIsFollowedAtOnce) {
 TEST(EtcdFaults, TheLeaderOfThreeIsKilledAndNothingIsLost) {
   auto members = EtcdServer::cluster(3);
   NEEDS_ETCD(!members.empty());
-  const auto leads = [](const auto& member) {
-    return memberOf(member->url(), "leader") == memberOf(member->url(), "member");
-  };
-  std::stable_partition(members.begin(), members.end(), leads);
-  ASSERT_TRUE(leads(members.front()));
+  putLeaderFirst(members);
   EtcdOptions options;
   for (const auto& member : members) options.endpoints.push_back(member->url());
   Following etcd(options, {});  // at the leader
@@ -195,8 +183,7 @@ TEST(EtcdFaults, AServerWithoutSpaceIsReadOnAndFollowedWhenItHasSome) {
   compact(server->url(), last);
   post(server->url(), "/v3/maintenance/defragment", "{}");
   post(server->url(), "/v3/maintenance/alarm",
-       R"({"action":"DEACTIVATE","alarm":"NOSPACE","memberID":")" +
-           memberOf(server->url(), "member") + R"("})");
+       R"({"action":"DEACTIVATE","alarm":"NOSPACE","memberID":")" + server->member() + R"("})");
   etcd.write(profile("after"));
   EXPECT_TRUE(etcd.reader.untilHas("Profile after", kThere));
   EXPECT_TRUE(etcd.reader.has("Profile before"));

@@ -18,7 +18,7 @@ class EtcdObjectsTest : public ::testing::Test {
   void SetUp() override {
     server_ = test::EtcdServer::alone();
     if (!server_) GTEST_SKIP() << "/usr/bin/etcd is not there (Debian's etcd-server)";
-    client_ = std::move(*EtcdClient::make(test::quickOptions({server_->url()})));
+    client_ = std::make_shared<EtcdClient>(test::quickOptions({server_->url()}));
     objects_ = std::make_unique<EtcdObjects>(client_);
   }
 

@@ -191,8 +191,9 @@ TEST(EtcdOptions, AreThoseOfCalico) {
 }
 
 TEST(EtcdOptions, NameTheVariableThatIsWrong) {
-  EXPECT_THAT(etcdOptions({{"ETCD_ENDPOINTS", "10.0.0.1:2379"}}).error().what,
-              HasSubstr("ETCD_ENDPOINTS"));
+  for (const char* none : {"10.0.0.1:2379", "https://", "http://a b:2379", "http://:2379"})
+    EXPECT_THAT(etcdOptions({{"ETCD_ENDPOINTS", none}}).error().what, HasSubstr("ETCD_ENDPOINTS"));
+  EXPECT_THAT(etcdOptions({{"ETCD_KEY_FILE", "/key"}}).error().what, HasSubstr("ETCD_CERT_FILE"));
   EXPECT_THAT(etcdOptions({{"ETCD_USERNAME", "me"}}).error().what, HasSubstr("ETCD_PASSWORD"));
 }
 

@@ -1,13 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "api/etcd/etcd_client.h"
-#include "tests/api/etcd_server.h"
+#include <filesystem>
+
+#include "tests/api/etcd_following.h"
 
 namespace margay::api {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::Certificates;
 using test::EtcdServer;
@@ -16,27 +16,25 @@ using test::quickOptions;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-#define NEEDS_ETCD(server) \
-  if (!(server)) GTEST_SKIP() << "/usr/bin/etcd is not there (Debian's etcd-server)"
-
 Result<std::int64_t> revisionWith(const EtcdOptions& options) {
-  auto client = EtcdClient::make(options);
-  if (!client) return Fail(client.error());
-  return (*client)->currentRevision({});
+  return EtcdClient(options).currentRevision({});
 }
 
 /// Root with the password "right"; a user "reader" who may only read /calico/.
-void switchOnUsers(const std::string& url) {
-  post(url, "/v3/auth/role/add", R"({"name":"root"})");
-  post(url, "/v3/auth/role/add", R"({"name":"readers"})");
-  post(
-      url, "/v3/auth/role/grant",
+void switchOnUsers(const std::string& url, const TlsOptions& tls = {}) {
+  const auto call = [&](const char* what, const std::string& body) {
+    post(url, std::string("/v3/auth/") + what, body, tls);
+  };
+  call("role/add", R"({"name":"root"})");
+  call("role/add", R"({"name":"readers"})");
+  call(
+      "role/grant",
       R"({"name":"readers","perm":{"permType":"READ","key":"L2NhbGljby8=","range_end":"L2NhbGljbzA="}})");
   for (const std::string user : {"root", "reader"})
-    post(url, "/v3/auth/user/add", R"({"name":")" + user + R"(","password":"right"})");
-  post(url, "/v3/auth/user/grant", R"({"user":"root","role":"root"})");
-  post(url, "/v3/auth/user/grant", R"({"user":"reader","role":"readers"})");
-  post(url, "/v3/auth/enable", "{}");
+    call("user/add", R"({"name":")" + user + R"(","password":"right"})");
+  call("user/grant", R"({"user":"root","role":"root"})");
+  call("user/grant", R"({"user":"reader","role":"readers"})");
+  call("enable", "{}");
 }
 
 EtcdOptions optionsOf(const std::string& url, const std::string& user,
@@ -106,10 +104,9 @@ TEST(EtcdUsers, NameTheUserWhoMayNot) {
   auto server = EtcdServer::alone();
   NEEDS_ETCD(server);
   switchOnUsers(server->url());
-  auto client = EtcdClient::make(optionsOf(server->url(), "reader", "right"));
-  ASSERT_TRUE(client);
-  EXPECT_TRUE((*client)->get("/calico/a"));
-  const auto written = (*client)->write({}, {{.key = "/calico/a", .value = "1"}});
+  EtcdClient client(optionsOf(server->url(), "reader", "right"));
+  EXPECT_TRUE(client.get("/calico/a"));
+  const auto written = client.write({}, {{.key = "/calico/a", .value = "1"}});
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, Errc::Invalid);
   EXPECT_THAT(written.error().what, HasSubstr("'reader'"));
@@ -119,65 +116,118 @@ TEST(EtcdUsers, GetANewTokenWhenTheOldOneIsGone) {
   auto server = EtcdServer::alone();
   NEEDS_ETCD(server);
   switchOnUsers(server->url());
-  auto client = EtcdClient::make(optionsOf(server->url(), "root", "right"));
-  ASSERT_TRUE(client);
-  ASSERT_TRUE((*client)->write({}, {{.key = "/calico/a", .value = "1"}}));
+  EtcdClient client(optionsOf(server->url(), "root", "right"));
+  ASSERT_TRUE(client.write({}, {{.key = "/calico/a", .value = "1"}}));
   server->kill();
   server->start();
   // The server has forgotten its tokens.
-  const auto got = (*client)->get("/calico/a");
+  const auto got = client.get("/calico/a");
   ASSERT_TRUE(got) << got.error().what;
   EXPECT_EQ((*got)->value, "1");
+}
+
+TEST(EtcdUsers, OverTlsAreFollowedThroughTheDeathOfTheLeaderOfThree) {
+  const Certificates certificates;
+  auto members = EtcdServer::cluster(3, test::Tls::On, certificates.directory());
+  NEEDS_ETCD(!members.empty());
+  putLeaderFirst(members);  // later only users are told who leads
+  switchOnUsers(members.front()->url(), certificates.tls());
+  auto options = optionsOf(members.front()->url(), "root", "right");
+  for (const auto i : {1, 2}) options.endpoints.push_back(members[i]->url());
+  options.tls = certificates.tls();
+  test::Following etcd(options);  // at the leader
+  etcd.write(test::profile("before"));
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.untilHas("Profile before"));
+  etcd.reader.forget();
+  members.front()->kill();
+  etcd.write(test::profile("after"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile after", seconds(5)));
+  members.front()->start();
+  etcd.write(test::profile("later"));
+  EXPECT_TRUE(etcd.reader.untilHas("Profile later", seconds(5)));
+  EXPECT_EQ(etcd.reader.updates(), 2U);
+  EXPECT_EQ(etcd.reader.state().resyncs, 1U) << "it goes on where it was";
+}
+
+TEST(EtcdUsers, OverTlsTakeNoCertificateThatCouldBeAUsers) {
+  const Certificates certificates;
+  auto server = EtcdServer::alone(test::Tls::On, certificates.directory());
+  NEEDS_ETCD(server);
+  switchOnUsers(server->url(), certificates.tls());
+  auto options = optionsOf(server->url(), "root", "right");
+  options.tls = certificates.tls();
+  EXPECT_TRUE(revisionWith(options));
+  options.tls.certificate.file = certificates.directory() + "/named.pem";
+  options.tls.key.file = certificates.directory() + "/named.key";
+  const auto refused = revisionWith(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::Invalid);
+  EXPECT_THAT(refused.error().what,
+              AllOf(HasSubstr("CommonName"), HasSubstr(options.tls.certificate.file)));
+}
+
+/// As files are put into place after the start.
+TEST(EtcdTls, ASourceIsThereOnceItsFilesAre) {
+  const Certificates certificates;
+  auto server = EtcdServer::alone(test::Tls::On, certificates.directory());
+  NEEDS_ETCD(server);
+  auto options = quickOptions({server->url()});
+  options.tls = certificates.tls();
+  const auto key = options.tls.key.file;
+  std::filesystem::rename(key, key + ".away");
+  test::Following etcd(options);
+  etcd.source.start();
+  ASSERT_TRUE(etcd.reader.until([&] { return !etcd.reader.state().error.empty(); }));
+  EXPECT_THAT(etcd.reader.state().error, AllOf(HasSubstr(key), HasSubstr("may this user read it")));
+  std::filesystem::rename(key + ".away", key);
+  EXPECT_TRUE(etcd.reader.untilSynced());
 }
 
 TEST(EtcdClient, WritesOnlyOverTheRevisionThatItExpects) {
   auto server = EtcdServer::alone();
   NEEDS_ETCD(server);
-  auto client = EtcdClient::make(quickOptions({server->url()}));
-  ASSERT_TRUE(client);
+  EtcdClient client(quickOptions({server->url()}));
   const EtcdCondition isNew{.key = "/calico/a"};
-  const auto first = (*client)->write({isNew}, {{.key = "/calico/a", .value = "1"}});
+  const auto first = client.write({isNew}, {{.key = "/calico/a", .value = "1"}});
   ASSERT_TRUE(first);
-  EXPECT_EQ((*client)->write({isNew}, {{.key = "/calico/a", .value = "2"}}).error().code,
-            Errc::Stale);
-  ASSERT_TRUE((*client)->write({{.key = "/calico/a", .modRevision = *first}},
-                               {{.key = "/calico/a", .value = "3"},
-                                {.key = "/calico/b", .value = std::string("\0\xFF", 2)}}));
-  EXPECT_EQ((*(*client)->get("/calico/a"))->value, "3");
-  EXPECT_EQ((*(*client)->get("/calico/b"))->value, std::string("\0\xFF", 2));
-  ASSERT_TRUE((*client)->write({}, {{.key = "/calico/a", .value = std::nullopt}}));
-  EXPECT_FALSE(*(*client)->get("/calico/a"));
+  EXPECT_EQ(client.write({isNew}, {{.key = "/calico/a", .value = "2"}}).error().code, Errc::Stale);
+  ASSERT_TRUE(client.write({{.key = "/calico/a", .modRevision = *first}},
+                           {{.key = "/calico/a", .value = "3"},
+                            {.key = "/calico/b", .value = std::string("\0\xFF", 2)}}));
+  EXPECT_EQ((*client.get("/calico/a"))->value, "3");
+  EXPECT_EQ((*client.get("/calico/b"))->value, std::string("\0\xFF", 2));
+  ASSERT_TRUE(client.write({}, {{.key = "/calico/a", .value = std::nullopt}}));
+  EXPECT_FALSE(*client.get("/calico/a"));
 }
 
 TEST(EtcdClient, KeepsAKeyAsLongAsItsLease) {
   auto server = EtcdServer::alone();
   NEEDS_ETCD(server);
-  auto client = EtcdClient::make(quickOptions({server->url()}));
-  ASSERT_TRUE(client);
-  const auto lease = (*client)->grantLease(seconds(60));
+  EtcdClient client(quickOptions({server->url()}));
+  const auto lease = client.grantLease(seconds(60));
   ASSERT_TRUE(lease) << lease.error().what;
-  ASSERT_TRUE((*client)->write({}, {{.key = "/calico/a", .value = "1", .lease = *lease}}));
-  const auto kept = (*client)->keepLease(*lease);
+  ASSERT_TRUE(client.write({}, {{.key = "/calico/a", .value = "1", .lease = *lease}}));
+  const auto kept = client.keepLease(*lease);
   EXPECT_TRUE(kept) << kept.error().what;
-  EXPECT_EQ((*(*client)->get("/calico/a"))->lease, *lease);
-  ASSERT_TRUE((*client)->revokeLease(*lease));
-  EXPECT_FALSE(*(*client)->get("/calico/a"));
-  EXPECT_EQ((*client)->keepLease(*lease).error().code, Errc::NotFound);
+  EXPECT_EQ((*client.get("/calico/a"))->lease, *lease);
+  ASSERT_TRUE(client.revokeLease(*lease));
+  EXPECT_FALSE(*client.get("/calico/a"));
+  EXPECT_EQ(client.keepLease(*lease).error().code, Errc::NotFound);
 }
 
 TEST(EtcdClient, SaysThatTheServerIsFull) {
   auto server = EtcdServer::alone();
   NEEDS_ETCD(server);
-  auto client = EtcdClient::make(quickOptions({server->url()}));
-  ASSERT_TRUE(client);
+  EtcdClient client(quickOptions({server->url()}));
   // The alarm is what a full quota sets.
   post(server->url(), "/v3/maintenance/alarm",
        R"({"action":"ACTIVATE","memberID":"0","alarm":"NOSPACE"})");
-  const auto written = (*client)->write({}, {{.key = "/calico/a", .value = "1"}});
+  const auto written = client.write({}, {{.key = "/calico/a", .value = "1"}});
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, Errc::Transient);
   EXPECT_THAT(written.error().what, HasSubstr("space"));
-  EXPECT_TRUE((*client)->currentRevision({}));
+  EXPECT_TRUE(client.currentRevision({}));
 }
 
 }  // namespace

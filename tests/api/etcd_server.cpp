@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "api/http/http_client.h"
 
@@ -31,9 +33,7 @@ bool answers(const std::string& url, const TlsOptions& tls) {
   while (std::chrono::steady_clock::now() < deadline) {
     auto options = quickOptions({url});
     options.tls = tls;
-    auto client = EtcdClient::make(options);
-    if (!client) return false;
-    const auto revision = (*client)->currentRevision({});
+    const auto revision = EtcdClient(options).currentRevision({});
     // Without a user it answers too.
     if (revision || revision.error().code == Errc::Invalid) return true;
     ::poll(nullptr, 0, 20);
@@ -82,26 +82,43 @@ EtcdServer::~EtcdServer() {
   fs::remove_all(directory_);
 }
 
-std::vector<std::unique_ptr<EtcdServer>> EtcdServer::cluster(int size, Tls tls,
-                                                             const std::string& certificates) {
-  std::vector<std::unique_ptr<EtcdServer>> out;
+EtcdServer::Members EtcdServer::make(const std::vector<Urls>& urls,
+                                     const std::string& certificates) {
+  Members out;
   if (::access("/usr/bin/etcd", X_OK) != 0) return out;
   std::string members;
-  for (int i = 0; i < size; ++i) {
-    out.push_back(std::unique_ptr<EtcdServer>(new EtcdServer("m" + std::to_string(i))));
+  for (const auto& [client, peer] : urls) {
+    out.push_back(std::unique_ptr<EtcdServer>(new EtcdServer("m" + std::to_string(out.size()))));
     auto& member = *out.back();
-    const std::string scheme = tls == Tls::On ? "https" : "http";
-    member.clientUrl_ = scheme + "://127.0.0.1:" + std::to_string(freePort());
-    member.peerUrl_ = "http://127.0.0.1:" + std::to_string(freePort());
-    member.certificates_ = tls == Tls::On ? certificates : "";
-    members += (i == 0 ? "" : ",") + member.name_ + "=" + member.peerUrl_;
+    member.clientUrl_ = client;
+    member.peerUrl_ = peer;
+    member.certificates_ = certificates;
+    members += (members.empty() ? "" : ",") + member.name_ + "=" + member.peerUrl_;
   }
-  for (auto& member : out) {
-    member->members_ = members;
-    member->start(Wait::No);
-  }
+  for (auto& member : out) member->members_ = members;
+  return out;
+}
+
+EtcdServer::Members EtcdServer::cluster(int size, Tls tls, const std::string& certificates) {
+  std::vector<Urls> urls;
+  const std::string client = tls == Tls::On ? "https://127.0.0.1:" : "http://127.0.0.1:";
+  for (int i = 0; i < size; ++i)
+    urls.push_back(
+        {client + std::to_string(freePort()), "http://127.0.0.1:" + std::to_string(freePort())});
+  auto out = make(urls, tls == Tls::On ? certificates : "");
+  for (auto& member : out) member->start(Wait::No);
   for (auto& member : out) member->start();
   return out;
+}
+
+EtcdServer::Members EtcdServer::clusterAt(const std::string& address, int size,
+                                          const std::string& certificates) {
+  std::vector<Urls> urls;
+  const std::string scheme = certificates.empty() ? "http://" : "https://";
+  for (int i = 0; i < size; ++i)
+    urls.push_back({scheme + address + ":" + std::to_string(2379 + 10 * i),
+                    "http://127.0.0.1:" + std::to_string(2380 + 10 * i)});
+  return make(urls, certificates);
 }
 
 std::unique_ptr<EtcdServer> EtcdServer::alone(Tls tls, const std::string& certificates) {
@@ -110,12 +127,28 @@ std::unique_ptr<EtcdServer> EtcdServer::alone(Tls tls, const std::string& certif
 }
 
 std::unique_ptr<EtcdServer> EtcdServer::at(const std::string& address) {
-  if (::access("/usr/bin/etcd", X_OK) != 0) return nullptr;
-  auto server = std::unique_ptr<EtcdServer>(new EtcdServer("m0"));
-  server->clientUrl_ = "http://" + address + ":2379";
-  server->peerUrl_ = "http://127.0.0.1:2380";
-  server->members_ = "m0=" + server->peerUrl_;
-  return server;
+  auto made = clusterAt(address, 1);
+  return made.empty() ? nullptr : std::move(made.front());
+}
+
+TlsOptions EtcdServer::tls() const {
+  TlsOptions out;
+  if (certificates_.empty()) return out;
+  out.ca.file = certificates_ + "/ca.pem";
+  out.certificate.file = certificates_ + "/client.pem";
+  out.key.file = certificates_ + "/client.key";
+  return out;
+}
+
+std::string EtcdServer::numberIn(const char* field, const char* inner) const {
+  const auto status =
+      nlohmann::json::parse(post(clientUrl_, "/v3/maintenance/status", "{}", tls()));
+  return *inner == '\0' ? status[field] : status[field][inner];
+}
+
+void putLeaderFirst(EtcdServer::Members& members) {
+  std::stable_partition(members.begin(), members.end(),
+                        [](const auto& member) { return member->leader() == member->member(); });
 }
 
 void EtcdServer::start(Wait wait) {
@@ -155,13 +188,7 @@ void EtcdServer::start(Wait wait) {
     child_ = testing::ChildProcess(words, "/dev/null");
   }
   if (wait == Wait::No) return;
-  TlsOptions tls;
-  if (!certificates_.empty()) {
-    tls.ca.file = certificates_ + "/ca.pem";
-    tls.certificate.file = certificates_ + "/client.pem";
-    tls.key.file = certificates_ + "/client.key";
-  }
-  EXPECT_TRUE(answers(clientUrl_, tls)) << "etcd does not start; see " << directory_ << "/log";
+  EXPECT_TRUE(answers(clientUrl_, tls())) << "etcd does not start; see " << directory_ << "/log";
 }
 
 void EtcdServer::kill() {
@@ -183,7 +210,7 @@ void EtcdServer::thaw() {
 }
 
 Certificates::Certificates() : directory_(temporaryDirectory()) {
-  std::ofstream(directory_ + "/extensions") << "subjectAltName=IP:127.0.0.1,DNS:localhost\n";
+  std::ofstream(directory_ + "/extensions") << "subjectAltName=IP:127.0.0.1,IP:172.30.0.100\n";
   const auto run = [&](const std::string& words) {
     const std::string line = "cd " + directory_ + " && openssl " + words + " 2>/dev/null";
     if (std::system(line.c_str()) != 0) ADD_FAILURE() << line;  // NOLINT(cert-env33-c)
@@ -191,8 +218,10 @@ Certificates::Certificates() : directory_(temporaryDirectory()) {
   const std::string fresh = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes ";
   run(fresh + "-x509 -days 2 -subj /CN=ca -keyout ca.key -out ca.pem");
   run(fresh + "-x509 -days 2 -subj /CN=other-ca -keyout other-ca.key -out other-ca.pem");
-  for (const std::string name : {"server", "client"}) {
-    run(fresh + "-subj /CN=" + name + " -keyout " + name + ".key -out " + name + ".csr");
+  const std::pair<std::string, std::string> subjects[] = {
+      {"server", "/CN=server"}, {"client", "/O=client"}, {"named", "/CN=named"}};
+  for (const auto& [name, subject] : subjects) {
+    run(fresh + "-subj " + subject + " -keyout " + name + ".key -out " + name + ".csr");
     run("x509 -req -days 2 -in " + name + ".csr -CA ca.pem -CAkey ca.key -CAcreateserial" +
         " -extfile extensions -out " + name + ".pem");
   }

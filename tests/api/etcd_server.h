@@ -22,11 +22,14 @@ class EtcdServer {
   EtcdServer& operator=(const EtcdServer&) = delete;
 
   /// `size` members that know each other, started. Empty if there is no etcd to run.
-  static std::vector<std::unique_ptr<EtcdServer>> cluster(int size, Tls tls = Tls::Off,
-                                                          const std::string& certificates = {});
+  using Members = std::vector<std::unique_ptr<EtcdServer>>;
+  static Members cluster(int size, Tls tls = Tls::Off, const std::string& certificates = {});
   static std::unique_ptr<EtcdServer> alone(Tls tls = Tls::Off,
                                            const std::string& certificates = {});
-  /// One for the calling thread's network namespace, on this address of it; not started.
+  /// For a network namespace of their own, on this address of it; not started. `certificates`:
+  /// none is without TLS.
+  static Members clusterAt(const std::string& address, int size,
+                           const std::string& certificates = {});
   static std::unique_ptr<EtcdServer> at(const std::string& address);
 
   /// Bytes of the database at which it takes no more writes; before `start`.
@@ -40,9 +43,20 @@ class EtcdServer {
   void freeze();
   void thaw();
   [[nodiscard]] const std::string& url() const { return clientUrl_; }
+  /// Its number in its cluster, and the one of the leader.
+  [[nodiscard]] std::string member() const { return numberIn("header", "member_id"); }
+  [[nodiscard]] std::string leader() const { return numberIn("leader", ""); }
 
  private:
   explicit EtcdServer(std::string name);
+  /// Members that know each other, at these client and peer URLs.
+  struct Urls {
+    std::string client;
+    std::string peer;
+  };
+  static Members make(const std::vector<Urls>& urls, const std::string& certificates);
+  [[nodiscard]] TlsOptions tls() const;
+  [[nodiscard]] std::string numberIn(const char* field, const char* inner) const;
 
   std::string name_;
   std::string directory_;
@@ -55,8 +69,11 @@ class EtcdServer {
   testing::ChildProcess child_;
 };
 
-/// Makes ca.pem, server.pem, client.pem with their keys, and other-ca.pem, in a temporary
-/// directory.
+/// The leader comes first.
+void putLeaderFirst(EtcdServer::Members& members);
+
+/// Makes ca.pem, server.pem (for loopback and 172.30.0.100), client.pem and named.pem (only that
+/// has a CommonName) with their keys, and other-ca.pem with stranger.pem, in a temporary directory.
 class Certificates {
  public:
   Certificates();

@@ -48,7 +48,8 @@ class PublisherOnTheServer : public ApiServerTest {
                                                          {"CLUSTER_TYPE", "k8s,margay"}});
     auto settings = agent::readSettings(std::move(environment), {});
     EXPECT_TRUE(settings) << settings.error().what;
-    auto made = NodePublisher::start(*settings, [this] { return ready_.load(); });
+    auto made = NodePublisher::start(
+        *settings, {.ready = [this] { return ready_.load(); }, .listed = [] { return true; }});
     EXPECT_TRUE(made) << made.error().what;
     return std::move(*made);
   }

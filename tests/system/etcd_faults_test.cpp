@@ -7,33 +7,28 @@
 #include "tests/system/etcd_world.h"
 #include "tests/system/probe.h"
 
-/// An agent whose real etcd is not there, goes away, or does not let it in.
+/// An agent whose real etcd is not there, or goes away.
 namespace margay::system_tests {
 namespace {
 
 using namespace std::chrono_literals;
 using stored::kPrefix;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
-class EtcdAway : public ::testing::Test {
+class EtcdAway : public EtcdTest {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "system tests make network namespaces: run them as root";
-    world_ = std::make_unique<EtcdWorld>();
-    if (!world_->ready()) GTEST_SKIP() << "no etcd to run";
-    host_ = &world_->cluster().addHost("one");
+    EtcdTest::SetUp();
+    if (IsSkipped()) return;
     a_ = &addPod("a", 2);
     b_ = &addPod("b", 3);
     server_ = std::make_unique<EchoServer>(b_->ns(), 80);
-    world_->put(kPrefix + "profiles/kns.shop", stored::namespaceProfile("shop", {}));
+    world().put(kPrefix + "profiles/kns.shop", stored::namespaceProfile("shop", {}));
   }
   void TearDown() override {
-    if (host_ != nullptr && HasFailure()) std::cerr << host_->log();
     server_.reset();
+    EtcdTest::TearDown();
   }
-  EtcdWorld& world() { return *world_; }
-  Host& host() { return *host_; }
   Pod& a() { return *a_; }
   Pod& b() { return *b_; }
   bool passes(std::chrono::milliseconds patience = kPatience) {
@@ -46,12 +41,6 @@ class EtcdAway : public ::testing::Test {
                                R"j({"selector":"all()","types":["Ingress"]})j"));
   }
 
-  /// The status of the answer.
-  std::string readiness() {
-    return host()
-        .sh("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9099/readiness")
-        .output;
-  }
   double connected() { return host().metric(R"(margay_datastore_connected{source="etcd"})"); }
   double resyncs() { return host().metric(R"(margay_datastore_resyncs_total{source="etcd"})"); }
   /// Of the kernel, by the agent, since it began.
@@ -62,31 +51,18 @@ class EtcdAway : public ::testing::Test {
     }
     return sum;
   }
-  bool logs(const std::string& text) {
-    return eventually([&] { return host().log().find(text) != std::string::npos; });
-  }
-  std::vector<std::string> logLines(const std::string& with) {
-    std::vector<std::string> out;
-    std::istringstream lines(host().log());
-    for (std::string line; std::getline(lines, line);) {
-      if (line.find(with) != std::string::npos) out.push_back(line);
-    }
-    return out;
-  }
 
  private:
   Pod& addPod(const std::string& name, int n) {
     const auto number = std::to_string(n);
-    auto& pod = world_->cluster().addPod(*host_, {.name = name,
+    auto& pod = world().cluster().addPod(host(), {.name = name,
                                                   .ns = "shop",
                                                   .addresses = {"192.168.9." + number},
                                                   .mac = "02:00:00:00:09:0" + number});
-    world_->put(stored::workloadEndpointKey(pod), stored::workloadEndpoint(pod));
+    world().put(stored::workloadEndpointKey(pod), stored::workloadEndpoint(pod));
     return pod;
   }
 
-  std::unique_ptr<EtcdWorld> world_;
-  Host* host_ = nullptr;
   Pod* a_ = nullptr;
   Pod* b_ = nullptr;
   std::unique_ptr<EchoServer> server_;
@@ -169,34 +145,6 @@ TEST_F(EtcdAway, BackAgainItIsFollowedWithoutAChangeOfWhatStayed) {
   EXPECT_TRUE(eventually([&] { return !passes(kNoAnswer); }, 5s));
   EXPECT_LT(std::chrono::steady_clock::now() - back, 5s);
   EXPECT_EQ(resyncs(), lists);
-}
-
-TEST_F(EtcdAway, AWrongPasswordIsToldInOneLineWithTheUser) {
-  for (const auto* command :
-       {"user add root:right", "role add root", "user grant-role root root", "auth enable"})
-    ASSERT_EQ(world().etcdctl(command).status, 0) << command;
-  const auto before = kernelState(host());
-  world().start(host(), {{"ETCD_USERNAME", "root"}, {"ETCD_PASSWORD", "secret-but-wrong"}});
-  ASSERT_TRUE(logs("etcd cannot be read; waiting for it")) << host().log();
-  EXPECT_EQ(readiness(), "503");
-  EXPECT_EQ(kernelState(host()), before);
-  const auto lines = logLines("waiting for it");
-  EXPECT_EQ(lines.size(), 1U);
-  EXPECT_THAT(lines.front(), HasSubstr("the user 'root'"));
-  EXPECT_THAT(lines.front(), HasSubstr("ETCD_PASSWORD"));
-  EXPECT_THAT(host().log(), Not(HasSubstr("secret-but-wrong")));
-  const auto got =
-      host().agent("--once 2>&1", {{"DATASTORE_TYPE", "etcdv3"},
-                                   {"ETCD_ENDPOINTS", world().etcd().url()},
-                                   {"MARGAY_RUN_DIR", (host().runDir() / "x").string()},
-                                   {"ETCD_USERNAME", "root"},
-                                   {"ETCD_PASSWORD", "secret-but-wrong"}});
-  EXPECT_EQ(got.status, 1) << got.output;
-  EXPECT_THAT(got.output, HasSubstr("the user 'root'"));
-  host().stop();
-  world().start(host(), {{"ETCD_USERNAME", "root"}, {"ETCD_PASSWORD", "right"}});
-  host().converge();
-  EXPECT_TRUE(passes());
 }
 
 TEST_F(EtcdAway, ANodeThatGetsAnotherAddressIsFollowedWithoutARestart) {

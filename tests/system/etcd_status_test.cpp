@@ -15,27 +15,12 @@ using stored::kPrefix;
 
 const std::string kStatus = "/calico/felix/v2/no-region/host/one/";
 
-class EtcdStatus : public ::testing::Test {
+class EtcdStatus : public EtcdTest {
  protected:
-  void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "system tests make network namespaces: run them as root";
-    world_ = std::make_unique<EtcdWorld>();
-    if (!world_->ready()) GTEST_SKIP() << "no etcd to run";
-    host_ = &world_->cluster().addHost("one");
-  }
-  void TearDown() override {
-    if (host_ != nullptr && HasFailure()) std::cerr << host_->log();
-  }
-  EtcdWorld& world() { return *world_; }
-  Host& host() { return *host_; }
   bool becomes(const std::string& key, const std::string& value,
                std::chrono::milliseconds patience = kPatience) {
     return eventually([&] { return world().get(key) == value; }, patience);
   }
-
- private:
-  std::unique_ptr<EtcdWorld> world_;
-  Host* host_ = nullptr;
 };
 
 TEST_F(EtcdStatus, EndpointsAreReportedAndTheNodesStatusEndsWithIt) {

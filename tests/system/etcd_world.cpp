@@ -1,5 +1,7 @@
 #include "tests/system/etcd_world.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -16,18 +18,18 @@ std::string escaped(const std::string& text) {
 
 }  // namespace
 
-EtcdWorld::EtcdWorld() {
+EtcdWorld::EtcdWorld(const EtcdShape& shape) : shape_(shape) {
   const auto entered = cluster_.lan().enter();
   static_cast<void>(testing::mustShell("ip address add " + std::string(kAddress) + "/24 dev br0"));
-  etcd_ = api::test::EtcdServer::at(kAddress);
-  if (etcd_) startEtcd();
+  members_ = api::test::EtcdServer::clusterAt(kAddress, shape.members, shape.certificates);
+  if (ready()) startEtcd();
 }
 
 EtcdWorld::~EtcdWorld() = default;
 
 void EtcdWorld::startEtcd() {
   const auto entered = cluster_.lan().enter();
-  etcd_->start(api::test::EtcdServer::Wait::No);
+  for (auto& member : members_) member->start(api::test::EtcdServer::Wait::No);
   // Also one that asks for a user is there.
   const auto answers = [&] {
     const auto got = etcdctl("endpoint status");
@@ -36,8 +38,51 @@ void EtcdWorld::startEtcd() {
   EXPECT_TRUE(eventually(answers, std::chrono::seconds(30)));
 }
 
+void EtcdWorld::switchOnUsers(const std::string& password) {
+  for (const auto& command : {"user add root:" + password, std::string("role add root"),
+                              std::string("user grant-role root root"), std::string("auth enable")})
+    EXPECT_EQ(etcdctl(command).status, 0) << command;
+  password_ = password;
+}
+
+void EtcdWorld::setPassword(const std::string& password) {
+  const auto file = cluster_.directory() / "password";
+  std::ofstream(file) << password;
+  const auto done = etcdctl("user passwd root --interactive=false < " + file.string());
+  EXPECT_EQ(done.status, 0) << done.output;
+  password_ = password;
+}
+
+void EtcdWorld::killLeader() {
+  const auto leads = [&](const auto& member) {
+    const auto status = nlohmann::json::parse(
+        etcdctlAt(member->url(), "endpoint status -w json").output, nullptr, false);
+    return status.is_array() &&
+           status[0]["Status"]["leader"] == status[0]["Status"]["header"]["member_id"];
+  };
+  auto leader = members_.end();
+  EXPECT_TRUE(eventually([&] {
+    leader = std::find_if(members_.begin(), members_.end(), leads);
+    return leader != members_.end();
+  }));
+  if (leader != members_.end()) (*leader)->kill();
+}
+
+std::string EtcdWorld::endpoints() const {
+  std::string out;
+  for (const auto& member : members_) out += (out.empty() ? "" : ",") + member->url();
+  return out;
+}
+
 Environment EtcdWorld::environment() const {
-  return {{"DATASTORE_TYPE", "etcdv3"}, {"ETCD_ENDPOINTS", etcd_->url()}};
+  Environment out = {{"DATASTORE_TYPE", "etcdv3"}, {"ETCD_ENDPOINTS", endpoints()}};
+  if (!password_.empty())
+    out.merge(Environment{{"ETCD_USERNAME", "root"}, {"ETCD_PASSWORD", password_}});
+  if (!shape_.certificates.empty())
+    out.merge(Environment{{"ETCD_CA_CERT_FILE", shape_.certificates + "/ca.pem"},
+                          {"ETCD_CERT_FILE", shape_.certificates + "/client.pem"},
+                          {"ETCD_KEY_FILE", shape_.certificates + "/client.key"}});
+  return out;
 }
 
 void EtcdWorld::start(Host& host, Environment extra) {
@@ -53,8 +98,17 @@ ShellResult EtcdWorld::ctl(const Host& host, const std::string& arguments,
 }
 
 ShellResult EtcdWorld::etcdctl(const std::string& arguments) const {
+  return etcdctlAt(endpoints(), arguments);
+}
+
+ShellResult EtcdWorld::etcdctlAt(const std::string& endpoints, const std::string& arguments) const {
   const auto entered = cluster_.lan().enter();
-  return testing::shell("ETCDCTL_API=3 etcdctl --endpoints " + etcd_->url() + " " + arguments);
+  std::string who;
+  if (!password_.empty()) who += " --user root:" + password_;
+  if (!shape_.certificates.empty())
+    who += " --cacert " + shape_.certificates + "/ca.pem --cert " + shape_.certificates +
+           "/client.pem --key " + shape_.certificates + "/client.key";
+  return testing::shell("ETCDCTL_API=3 etcdctl --endpoints " + endpoints + who + " " + arguments);
 }
 
 void EtcdWorld::put(const std::string& key, const std::string& value) const {
@@ -86,6 +140,38 @@ std::vector<std::string> EtcdWorld::keys(const std::string& prefix) const {
   std::vector<std::string> out;
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty()) out.push_back(line);
+  }
+  return out;
+}
+
+void EtcdTest::SetUp() {
+  if (geteuid() != 0) GTEST_SKIP() << "system tests make network namespaces: run them as root";
+  world_ = std::make_unique<EtcdWorld>(shape());
+  if (!world_->ready()) GTEST_SKIP() << "no etcd to run";
+  host_ = &world_->cluster().addHost("one");
+}
+
+void EtcdTest::TearDown() {
+  if (host_ != nullptr && HasFailure()) std::cerr << host_->log();
+}
+
+std::string EtcdTest::readiness() {
+  return host().sh("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9099/readiness").output;
+}
+
+bool EtcdTest::becomesReady(std::chrono::milliseconds patience) {
+  return eventually([&] { return readiness() == "200"; }, patience);
+}
+
+bool EtcdTest::logs(const std::string& text) {
+  return eventually([&] { return host().log().find(text) != std::string::npos; });
+}
+
+std::vector<std::string> EtcdTest::logLines(const std::string& with) {
+  std::vector<std::string> out;
+  std::istringstream lines(host().log());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(with) != std::string::npos) out.push_back(line);
   }
   return out;
 }

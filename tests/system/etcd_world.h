@@ -1,5 +1,8 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <chrono>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -10,20 +13,31 @@
 
 namespace margay::system_tests {
 
+struct EtcdShape {
+  int members = 1;
+  std::string certificates;  ///< a directory with those of api::test::Certificates; none: no TLS
+};
+
 /// A cluster whose hosts share nothing but a real etcd, which stands on their LAN.
 class EtcdWorld {
  public:
-  EtcdWorld();
+  explicit EtcdWorld(const EtcdShape& shape = {});
   ~EtcdWorld();
   EtcdWorld(const EtcdWorld&) = delete;
   EtcdWorld& operator=(const EtcdWorld&) = delete;
 
   /// False where there is no etcd to run.
-  [[nodiscard]] bool ready() const { return etcd_ != nullptr; }
+  [[nodiscard]] bool ready() const { return !members_.empty(); }
   [[nodiscard]] Cluster& cluster() { return cluster_; }
-  [[nodiscard]] api::test::EtcdServer& etcd() { return *etcd_; }
-  /// (Again.) Waits until it answers.
+  /// The first member.
+  [[nodiscard]] api::test::EtcdServer& etcd() { return *members_.front(); }
+  /// (Again.) Those that do not run. Waits until all answer.
   void startEtcd();
+  /// Only root, with this password, may do anything from now on.
+  void switchOnUsers(const std::string& password);
+  void setPassword(const std::string& password);
+  /// Ends the leader, if it leads within a few seconds.
+  void killLeader();
   /// Starts the agent of `host` on etcd; `extra` as in Host::start.
   void start(Host& host, Environment extra = {});
   /// What tells a program which datastore to use.
@@ -43,8 +57,33 @@ class EtcdWorld {
   [[nodiscard]] ShellResult etcdctl(const std::string& arguments) const;
 
  private:
+  [[nodiscard]] std::string endpoints() const;
+  [[nodiscard]] ShellResult etcdctlAt(const std::string& endpoints,
+                                      const std::string& arguments) const;
+
   Cluster cluster_;
-  std::unique_ptr<api::test::EtcdServer> etcd_;
+  const EtcdShape shape_;
+  api::test::EtcdServer::Members members_;
+  std::string password_;
+};
+
+/// Fixture: an EtcdWorld with one host, whose agent is not started. Skips without root or etcd.
+class EtcdTest : public ::testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+  [[nodiscard]] virtual EtcdShape shape() { return {}; }
+  EtcdWorld& world() { return *world_; }
+  Host& host() { return *host_; }
+  /// The status of the answer.
+  std::string readiness();
+  bool becomesReady(std::chrono::milliseconds patience = kPatience);
+  bool logs(const std::string& text);
+  std::vector<std::string> logLines(const std::string& with);
+
+ private:
+  std::unique_ptr<EtcdWorld> world_;
+  Host* host_ = nullptr;
 };
 
 /// An object of Calico as its Go client writes it: fields in the order of its structures, nothing
