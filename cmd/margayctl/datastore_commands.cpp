@@ -9,12 +9,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "api/codec/calico_encode.h"
 #include "api/codec/document_reader.h"
 #include "api/etcd/stored_object.h"
 #include "cmd/margayctl/commands.h"
 #include "cmd/margayctl/datastore_tables.h"
-#include "cmd/margayctl/format_option.h"
+#include "cmd/margayctl/get_format.h"
+#include "cmd/margayctl/object_output.h"
 #include "cmd/margayctl/value_store.h"
 
 namespace margay::ctl {
@@ -29,8 +29,8 @@ struct Arguments {
   std::string kind;
   std::vector<std::string> names;
   std::string file;
-  std::string ns = "default";
-  std::string output = "ps";
+  std::string ns;  // empty: none was given
+  GetFormat format;
   std::string config = kDefaultConfigFile;
   std::string context;
   bool recursive = false;
@@ -39,6 +39,16 @@ struct Arguments {
   bool exportForm = false;
   bool skipExists = false;
   bool skipNotExists = false;
+};
+
+std::string namespaceOf(const Arguments& arguments) {
+  return arguments.ns.empty() ? "default" : arguments.ns;
+}
+
+/// An object that is asked for.
+struct Named {
+  std::string ns;
+  std::string name;
 };
 
 Result<std::unique_ptr<ObjectStore>> openObjects(const Arguments& arguments) {
@@ -174,11 +184,11 @@ int runOnObjects(const Arguments& arguments, Verb verb, std::vector<Json> docume
   if (!documents.empty()) tally.kindName = textAt(documents.front(), "kind");
   for (auto& document : documents) {
     if (textAt(document, "kind") != tally.kindName) tally.kindName.clear();
-    giveNamespace(document, arguments.ns);
+    giveNamespace(document, namespaceOf(arguments));
     const auto done = perform(**objects, verb, document);
-    if (done)
+    if (done || skipped(arguments, verb, done.error()))
       ++tally.done;
-    else if (!skipped(arguments, verb, done.error()))
+    else
       tally.failures.push_back(done.error().what);
   }
   return report(verb, tally);
@@ -214,79 +224,77 @@ int runDelete(const Arguments& arguments) {
   return runOnObjects(arguments, Verb::Delete, std::move(documents));
 }
 
+/// Those of `which`, or all.
 Result<std::vector<Json>> wanted(const ObjectStore& objects, const StoredKind& kind,
-                                 const Arguments& arguments) {
-  if (arguments.names.empty())
+                                 const Arguments& arguments, const std::vector<Named>& which) {
+  if (which.empty())
     return arguments.allNamespaces ? objects.list(kind, std::nullopt)
-                                   : objects.list(kind, arguments.ns);
+                                   : objects.list(kind, namespaceOf(arguments));
   std::vector<Json> out;
-  for (const auto& name : arguments.names) {
-    auto found = objects.get(kind, arguments.ns, name);
+  for (const auto& [ns, name] : which) {
+    auto found = objects.get(kind, ns, name);
     if (!found) return Fail(found.error());
     out.push_back(std::move(*found));
   }
   return out;
 }
 
-void printDocument(const Json& document, bool asYaml) {
-  std::cout << (asYaml ? api::yamlText(nlohmann::ordered_json(document)) : document.dump(2) + "\n");
+/// What the cluster has for nodes that have none of their own.
+std::string asNumberOf(const ObjectStore& objects) {
+  const auto found = objects.get(*api::storedKindNamed("BGPConfiguration"), "", "default");
+  if (!found || !found->contains(Json::json_pointer("/spec/asNumber"))) return "64512";
+  const auto& number = (*found)["spec"]["asNumber"];
+  return number.is_string() ? number.get<std::string>() : number.dump();
 }
 
-/// Without what is of one cluster only.
-void strip(Json& document) {
-  for (const char* field : {"uid", "resourceVersion", "creationTimestamp"})
-    document["metadata"].erase(field);
+int printTableOf(const ObjectStore& objects, const StoredKind& kind, const std::vector<Json>& found,
+                 std::vector<std::string> titles) {
+  TableOf table{.kind = kind, .titles = std::move(titles)};
+  const bool numbers =
+      std::find(table.titles.begin(), table.titles.end(), "ASN") != table.titles.end();
+  if (numbers && kind.kindName == "Node") table.asNumber = asNumberOf(objects);
+  printTable(objectTable(table, found));
+  return kDone;
 }
 
-int print(const StoredKind& kind, std::vector<Json> found, const Arguments& arguments) {
-  if (arguments.output == "ps" || arguments.output == "wide") {
-    const auto form = arguments.output == "wide" ? TableForm::Wide : TableForm::Narrow;
-    printTable(objectTable(kind, found, form, arguments.allNamespaces));
-    return kDone;
-  }
-  if (arguments.output == "name") {
-    for (const auto& object : found)
-      std::cout << kind.kindName << '/' << textAt(object["metadata"], "name") << '\n';
-    return kDone;
-  }
-  for (auto& object : found) {
-    if (arguments.exportForm) strip(object);
-  }
-  const bool asYaml = arguments.output == "yaml";
-  if (arguments.names.size() == 1) {
-    printDocument(found.front(), asYaml);
-    return kDone;
-  }
-  printDocument({{"apiVersion", "projectcalico.org/v3"},
-                 {"kind", std::string(kind.kindName) + "List"},
-                 {"items", std::move(found)},
-                 {"metadata", Json::object()}},
-                asYaml);
+int getThem(const Arguments& arguments, const std::string& word, const std::vector<Named>& which) {
+  const auto* kind = kindOfWord(word);
+  if (kind == nullptr) return unknownKind("get", word);
+  if (arguments.allNamespaces && kind->namespaced && !which.empty())
+    return wrongUsage("get: --all-namespaces is for lists; for one object give its --namespace");
+  auto titles =
+      tableTitles(*kind, arguments.format, arguments.allNamespaces || !arguments.ns.empty());
+  if (!titles) return wrongUsage("get: --output: " + titles.error().what);
+  const auto objects = openObjects(arguments);
+  if (!objects) return failed(objects.error().what);
+  auto found = wanted(**objects, *kind, arguments, which);
+  if (!found) return failed(found.error().what);
+  if (arguments.format.isTable()) return printTableOf(**objects, *kind, *found, std::move(*titles));
+  const bool alone = which.size() == 1;
+  const bool bare = arguments.exportForm && !which.empty();
+  printObjects({.kind = *kind, .form = arguments.format.form, .alone = alone, .bare = bare},
+               std::move(*found));
   return kDone;
 }
 
 int runGet(const Arguments& arguments) {
-  Arguments wantedOnes = arguments;
-  if (!arguments.file.empty()) {
-    const auto documents = readObjects(arguments);
-    if (!documents) return failed(documents.error().what);
-    if (documents->empty()) return kDone;
-    wantedOnes.kind = textAt(documents->front(), "kind");
-    for (const auto& document : *documents) {
-      const auto& metadata = document.value("metadata", Json::object());
-      if (textAt(document, "kind") != wantedOnes.kind)
-        return failed(arguments.file + " has objects of several kinds: get them kind by kind");
-      wantedOnes.names.push_back(textAt(metadata, "name"));
-      if (!textAt(metadata, "namespace").empty()) wantedOnes.ns = textAt(metadata, "namespace");
-    }
+  std::vector<Named> which;
+  if (arguments.file.empty()) {
+    for (const auto& name : arguments.names) which.push_back({namespaceOf(arguments), name});
+    return getThem(arguments, arguments.kind, which);
   }
-  const auto* kind = kindOfWord(wantedOnes.kind);
-  if (kind == nullptr) return unknownKind("get", wantedOnes.kind);
-  const auto objects = openObjects(arguments);
-  if (!objects) return failed(objects.error().what);
-  auto found = wanted(**objects, *kind, wantedOnes);
-  if (!found) return failed(found.error().what);
-  return print(*kind, std::move(*found), wantedOnes);
+  auto documents = readObjects(arguments);
+  if (!documents) return failed(documents.error().what);
+  if (documents->empty()) return kDone;
+  const auto kind = textAt(documents->front(), "kind");
+  for (auto& document : *documents) {
+    if (textAt(document, "kind") != kind)
+      return failed(arguments.file + " has objects of several kinds: get them kind by kind");
+    giveNamespace(document, namespaceOf(arguments));
+    const auto metadata = document.value("metadata", Json::object());
+    which.push_back({textAt(metadata, "namespace"), textAt(metadata, "name")});
+  }
+  return getThem(arguments, kind, which);
 }
 
 CLI::Option* fileOption(CLI::App* command, Arguments& arguments) {
@@ -313,15 +321,15 @@ void addDatastoreCommands(CLI::App& app, int& code) {
   fileOption(get, *arguments);
   get->add_flag("-A,-a,--all-namespaces", arguments->allNamespaces);
   get->add_flag("--export", arguments->exportForm, "without what belongs to this cluster only");
-  addFormatOption<std::string>(get, arguments->output,
-                               {{"ps", "ps"},
-                                {"table", "ps"},
-                                {"wide", "wide"},
-                                {"yaml", "yaml"},
-                                {"yml", "yaml"},
-                                {"json", "json"},
-                                {"name", "name"}},
-                               "ps (the default), wide, yaml, json or name");
+  get->add_option_function<std::string>(
+         "-o,--output",
+         [arguments](const std::string& text) {
+           auto format = parseGetFormat(text);
+           if (!format) throw CLI::ValidationError("--output", format.error().what);
+           arguments->format = std::move(*format);
+         },
+         "ps (the default), wide, custom-columns=NAME,..., yaml, json or name")
+      ->type_name("FORMAT");
   get->callback([arguments, &code] { code = runGet(*arguments); });
 
   const auto onFile = [&](const char* name, const char* help, Verb verb) {

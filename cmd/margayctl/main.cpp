@@ -102,6 +102,8 @@ class CommandLine {
  public:
   CommandLine() {
     app_.require_subcommand(1);
+    // calicoctl's: what goes wrong is told here in any case.
+    app_.add_option_function<std::string>("-l,--log-level", [](const std::string&) {})->group("");
     addAgentCommands();
     addExplain();
     addManifestCommands();

@@ -163,7 +163,8 @@ TEST_F(DatastoreVerbs, GetHasTheFormsOfCalicoctl) {
   EXPECT_THAT(done({"get", "nodes", "-o", "wide"}),
               AllOf(HasSubstr("NAME   ASN     IPV4           IPV6"), HasSubstr("65546")));
   EXPECT_EQ(done({"get", "wep", "-n", "shop"}),
-            "WORKLOAD   NODE   NETWORKS      INTERFACE\nc1         n1     10.9.0.7/32   cali1\n");
+            "NAMESPACE   WORKLOAD   NODE   NETWORKS      INTERFACE\n"
+            "shop        c1         n1     10.9.0.7/32   cali1\n");
   EXPECT_THAT(done({"get", "np", "-A"}), AllOf(HasSubstr("NAMESPACE"), HasSubstr("shop")));
   EXPECT_THAT(done({"get", "np"}), Not(HasSubstr("shop"))) << "the namespace is default";
   const auto list = Json::parse(done({"get", "ippools", "-o", "json"}));
@@ -174,9 +175,70 @@ TEST_F(DatastoreVerbs, GetHasTheFormsOfCalicoctl) {
   EXPECT_EQ(one["spec"]["blockSize"], 26);
   const auto bare = done({"get", "ippool", "p", "-o", "yaml", "--export"});
   EXPECT_THAT(bare, AllOf(Not(HasSubstr("uid")), Not(HasSubstr("resourceVersion"))));
+  EXPECT_THAT(done({"get", "ippools", "-o", "json", "--export"}), HasSubstr("uid"))
+      << "of one object only";
+  EXPECT_THAT(refused(2, {"get", "np", "n", "-A"}), HasSubstr("--namespace"));
   EXPECT_THAT(refused(1, {"get", "ippool", "none"}), HasSubstr("IPPool(none)"));
   EXPECT_THAT(refused(2, {"get", "banana"}), HasSubstr("'banana'"));
   EXPECT_THAT(refused(2, {"get", "nodes", "-o", "xml"}), HasSubstr("xml"));
+}
+
+TEST_F(DatastoreVerbs, GetShowsTheColumnsThatAreAskedFor) {
+  std::string all;
+  for (const auto& example : kExamples) all += manifest(example);
+  static_cast<void>(done({"apply", "-f", "-"}, all));
+  EXPECT_EQ(done({"get", "wep", "-n", "shop", "-o", "custom-columns=ORCHESTRATOR,name"}),
+            "NAMESPACE   ORCHESTRATOR   NAME\nshop        cni            n1-cni-c1-eth0\n");
+  EXPECT_EQ(done({"get", "ippool", "p", "--output=custom-columns=NAME,NAT,IPIPMODE"}),
+            "NAME   NAT     IPIPMODE\np      false   Never\n");
+  EXPECT_EQ(done({"get", "bgppeers", "-o", "custom-columns=NODE"}), "NODE\n(global)\n");
+  EXPECT_THAT(refused(2, {"get", "tiers", "-o", "custom-columns=NAME,NODE"}),
+              AllOf(HasSubstr("Tier has no column NODE"), HasSubstr("NAME, ORDER")));
+  EXPECT_THAT(refused(2, {"get", "tiers", "-o", "custom-columns="}), HasSubstr("which columns"));
+  for (const std::string unspoken : {"go-template={{.}}", "go-template-file=/x"})
+    EXPECT_THAT(refused(2, {"get", "tiers", "-o", unspoken}),
+                AllOf(HasSubstr("go-template"), HasSubstr("custom-columns=NAME")));
+  static_cast<void>(done({"apply", "-f", "-"},
+                         "apiVersion: projectcalico.org/v3\nkind: Node\n"
+                         "metadata: {name: n2}\nspec: {bgp: {ipv4Address: 192.0.2.2}}\n"));
+  EXPECT_EQ(done({"get", "node", "n2", "-o", "custom-columns=NAME,ASN"}),
+            "NAME   ASN\nn2     (64512)\n");
+}
+
+TEST_F(DatastoreVerbs, WhatIsSkippedCountsAsDone) {
+  static_cast<void>(done({"create", "-f", "-"}, kPool));
+  EXPECT_EQ(done({"create", "--skip-exists", "-f", "-"}, kPool),
+            "Successfully created 1 'IPPool' resource(s)\n");
+  EXPECT_EQ(done({"delete", "ippool", "none", "--skip-not-exists"}),
+            "Successfully deleted 1 'IPPool' resource(s)\n");
+}
+
+TEST_F(DatastoreVerbs, GetOfAFileTakesEachObjectFromItsNamespace) {
+  const auto policy = [](const std::string& ns) {
+    return "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: in-" + ns +
+           ", namespace: " + ns + "}\nspec: {selector: all()}\n---\n";
+  };
+  static_cast<void>(done({"apply", "-f", "-"}, policy("a") + policy("b")));
+  EXPECT_EQ(done({"get", "-f", "-", "-o", "name"}, policy("a") + policy("b")),
+            "NetworkPolicy/in-a\nNetworkPolicy/in-b\n");
+}
+
+TEST_F(DatastoreVerbs, FlagsOfCalicoctlAreTakenOrRefusedByName) {
+  const ScratchDirectory scratch;
+  const auto file = scratch.write("pool.yaml", kPool);
+  for (const std::vector<std::string>& words : std::initializer_list<std::vector<std::string>>{
+           {"apply", "--filename=" + file, "--allow-version-mismatch", "--namespace=shop"},
+           {"replace", "-f", file, "--recursive", "--skip-empty", "--context=any"},
+           {"create", "-f" + file, "--skip-exists", "-n", "shop"},
+           {"-l", "debug", "get", "pools", "-a"},
+           {"--log-level=info", "get", "ippool", "p", "-oyaml", "--export"},
+           {"get", "policies", "--all-namespaces"},
+           {"get", "pol", "-A", "-o", "wide"},
+           {"delete", "--filename", file, "-R", "-s"}})
+    EXPECT_EQ(ctl(words).code, 0) << ::testing::PrintToString(words) << ctl(words).err;
+  EXPECT_THAT(refused(2, {"get", "nodes", "-w"}), HasSubstr("-w"));
+  EXPECT_THAT(refused(2, {"patch", "node", "n", "-p", "{}"}), HasSubstr("'patch'"));
+  EXPECT_THAT(refused(2, {"apply", "-f", file, "-p", "{}"}), HasSubstr("-p"));
 }
 
 TEST_F(DatastoreVerbs, ReadsADirectoryAndItsDirectories) {
