@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -32,8 +33,15 @@ struct TableEntries {
     static constexpr std::size_t kRoom = 128;
     Buffer() = default;
     /// Not initialised.
-    explicit Buffer(std::size_t size)
-        : bytes_(std::make_unique_for_overwrite<std::byte[]>(kRoom + size)), size_(size) {}
+    explicit Buffer(std::size_t size) { resize(size); }
+    /// What was in it is lost; the memory is not, where it is enough and not far too much.
+    void resize(std::size_t size) {
+      if (size > capacity_ || size < capacity_ / 4) {
+        capacity_ = size + size / 16;  // one rule more is no reason for other memory
+        bytes_ = std::make_unique_for_overwrite<std::byte[]>(kRoom + capacity_);
+      }
+      size_ = size;
+    }
     [[nodiscard]] std::size_t size() const { return size_; }
     [[nodiscard]] std::byte* data() { return bytes_.get() + kRoom; }
     [[nodiscard]] const std::byte* data() const { return bytes_.get() + kRoom; }
@@ -42,6 +50,7 @@ struct TableEntries {
 
    private:
     std::unique_ptr<std::byte[]> bytes_;
+    std::size_t capacity_ = 0;
     std::size_t size_ = 0;
   };
 
@@ -97,8 +106,10 @@ class TableImage {
   void insertRule(const ChainName& chain, const EntryBytes& entry, std::size_t index);
   void deleteRule(const ChainName& chain, std::size_t index);
 
-  /// O(bytes of the table).
-  [[nodiscard]] TableReplacement compile() const;
+  /// Into `room`, if it is large enough. O(bytes of the table).
+  [[nodiscard]] TableReplacement compile(TableEntries::Buffer room = {}) const;
+  /// The memory of what was read, for another table; the image is over.
+  [[nodiscard]] TableEntries::Buffer takeBuffer() && { return std::exchange(entries_.bytes, {}); }
 
  private:
   using ChainId = std::uint32_t;
@@ -125,17 +136,26 @@ class TableImage {
     bool gone = false;
     std::vector<Rule> rules;
   };
+  /// A rule that jumps: to a chain or, without a target, to the rule behind it.
+  struct Jump {
+    std::uint32_t at = 0;  // in entries_
+    ChainId to = 0;
+  };
   class Writer;
 
   TableImage(TableEntries entries, Family family) : entries_(std::move(entries)), family_(family) {}
   Result<void> findChains();
-  [[nodiscard]] Result<void> checkJumps() const;
+  void beginChain(std::uint32_t at, std::size_t hook, std::uint32_t number);
+  void noteJump(std::uint32_t at);
+  Result<void> resolveJumps();
   Result<void> endChain(Chain& chain, std::uint32_t last, std::uint32_t end, std::uint32_t number);
   [[nodiscard]] EntryView entryAt(std::uint32_t offset) const {
     return EntryView::at(entries_.bytes.data() + offset, family_);
   }
   [[nodiscard]] std::uint32_t sizeAt(std::uint32_t offset) const;
-  [[nodiscard]] ChainId jumpAt(std::uint32_t offset) const;
+  [[nodiscard]] ChainName chainOf(std::uint32_t offset) const;
+  /// Those of its rules as they were read.
+  [[nodiscard]] std::span<const Jump> jumpsOf(const Chain& chain) const;
   [[nodiscard]] Rule ruleOf(const EntryBytes& entry) const;
   Chain& chain(const ChainName& name) { return chains_[byName_.find(name)->second]; }
   Chain& edit(const ChainName& name);
@@ -146,8 +166,8 @@ class TableImage {
   std::vector<Chain> chains_;
   std::vector<ChainId> order_;  // in the table
   std::unordered_map<ChainName, ChainId> byName_;
-  std::unordered_map<std::uint32_t, ChainId> byFirstRule_;  // offset in entries_
-  mutable std::vector<unsigned> references_;                // by chain; empty: not counted
+  std::vector<Jump> jumps_;                   // by `at`
+  mutable std::vector<unsigned> references_;  // by chain; empty: not counted
 };
 
 }  // namespace margay::dataplane::xtables

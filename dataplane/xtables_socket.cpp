@@ -99,7 +99,7 @@ Result<TableFingerprint> TableSocket::fingerprint(TableName table) const {
   return out;
 }
 
-Result<TableEntries> TableSocket::entries(TableName table) const {
+Result<TableEntries> TableSocket::entries(TableName table, TableEntries::Buffer room) const {
   ipt_getinfo info{};
   const auto name = tableText(table);
   std::copy(name.begin(), name.end(), info.name);
@@ -108,7 +108,8 @@ Result<TableEntries> TableSocket::entries(TableName table) const {
   const int askInfo = family_ == Family::V4 ? IPT_SO_GET_INFO : IP6T_SO_GET_INFO;
   if (getsockopt(fd_, levelOf(family_), askInfo, &info, &size) != 0)
     return Fail(systemError(errno, what()));
-  TableEntries out{info.valid_hooks, {}, {}, info.num_entries, TableEntries::Buffer(info.size)};
+  room.resize(info.size);
+  TableEntries out{info.valid_hooks, {}, {}, info.num_entries, std::move(room)};
   ipt_get_entries header{};
   std::copy(name.begin(), name.end(), header.name);
   header.size = info.size;

@@ -27,8 +27,9 @@ class TableSocket {
   /// One system call, no entry is read. Makes the table in this namespace if it has none yet.
   /// `Errc::Unsupported` if the kernel cannot.
   [[nodiscard]] Result<TableFingerprint> fingerprint(TableName table) const;
-  /// The whole table. `Errc::Stale` if it changed between the two system calls that this takes.
-  [[nodiscard]] Result<TableEntries> entries(TableName table) const;
+  /// The whole table, into `room` if that is large enough. `Errc::Stale` if it changed between the
+  /// two system calls that this takes.
+  [[nodiscard]] Result<TableEntries> entries(TableName table, TableEntries::Buffer room = {}) const;
   /// Writes the table; entries that were there before go on counting. `Errc::Stale` if the number
   /// of entries in the kernel changed meanwhile. Nothing changes on error.
   [[nodiscard]] Result<void> replace(TableName table, const TableReplacement& replacement) const;
