@@ -20,7 +20,8 @@ class RuleKernel {
   virtual ~RuleKernel() = default;
 
   [[nodiscard]] virtual std::string backend() const = 0;
-  /// The kernel's own time for one commit of the rules as they are, in milliseconds, best of ten.
+  /// The kernel's own time for one commit of the rules as they are, in milliseconds, the middle
+  /// of twenty, one every 20 ms.
   /// Legacy: the table of IPv4, out and in again. nf_tables: a policy of ten rules, ready made.
   virtual double commitMs() = 0;
 

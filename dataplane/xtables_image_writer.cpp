@@ -98,7 +98,8 @@ class TableImage::Writer {
   void jumpTo(std::uint32_t entry, ChainId jump) {
     if (jump == kNoChain) return;
     auto* bytes = out_.entries.bytes.data() + entry;
-    const auto target = jump == kNextRule ? entry + raw::nextOffset(bytes, family_) : firstRules_[jump];
+    const auto target =
+        jump == kNextRule ? entry + raw::nextOffset(bytes, family_) : firstRules_[jump];
     raw::setVerdict(bytes, family_, static_cast<int>(target));
   }
 
@@ -126,8 +127,7 @@ class TableImage::Writer {
     out_.origins.resize(known + chain.count);
     std::iota(out_.origins.begin() + static_cast<std::ptrdiff_t>(known), out_.origins.end(),
               chain.firstOrigin);
-    for (const Jump& jump : image_.jumpsOf(chain))
-      jumpTo(begin + (jump.at - chain.begin), jump.to);
+    for (const Jump& jump : image_.jumpsOf(chain)) jumpTo(begin + (jump.at - chain.begin), jump.to);
     lastEntry_ = begin + (chain.tail - chain.begin);
   }
 

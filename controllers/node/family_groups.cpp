@@ -45,11 +45,17 @@ void FamilyGroups::remove(const Group& group) {
   changed_ = true;
 }
 
-bool FamilyGroups::layOut() {
-  if (!std::exchange(changed_, false)) return false;
-  ingress_ = dispatchLayout(api::PolicyDirection::Ingress, valuesOf(groups_[0]));
-  egress_ = dispatchLayout(api::PolicyDirection::Egress, valuesOf(groups_[1]));
-  return true;
+FamilyGroups::Change FamilyGroups::layOut() {
+  if (!std::exchange(changed_, false)) return {};
+  const auto renew = [this](DispatchLayout& layout, std::size_t index) {
+    auto next = dispatchLayout(layout.direction, valuesOf(groups_[index]));
+    const bool same = sameEntries(layout, next);
+    layout = std::move(next);
+    return !same;
+  };
+  const bool ingress = renew(ingress_, 0);
+  const bool egress = renew(egress_, 1);
+  return {true, ingress || egress};
 }
 
 std::vector<GroupPtr> FamilyGroups::all() const {

@@ -25,8 +25,12 @@ class FamilyGroups {
   /// The group is gone, with all members.
   void remove(const Group& group);
 
-  /// Brings the layouts up to date; whether groups came or went since the last call.
-  bool layOut();
+  struct Change {
+    bool groups = false;   ///< groups came or went since the last call
+    bool entries = false;  ///< and members of other groups have other entries now
+  };
+  /// Brings the layouts up to date.
+  Change layOut();
   [[nodiscard]] const DispatchLayout& ingress() const { return ingress_; }
   [[nodiscard]] const DispatchLayout& egress() const { return egress_; }
   [[nodiscard]] const ChainMap& chains() const { return chains_.chains(); }

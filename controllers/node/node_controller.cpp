@@ -234,8 +234,10 @@ void NodeController::applyGroups(const PolicyDelta& delta, DesiredChange& out) {
   for (auto& state : families_) {
     for (const auto& group : delta.groupsRemoved) state.groups.remove(*group);
     for (const auto& endpoint : delta.endpointsChanged) state.groups.join(*endpoint);
-    if (!state.groups.layOut()) continue;
-    layoutDirty_ = state.tablesDirty = true;
+    const auto changed = state.groups.layOut();
+    if (!changed.groups) continue;
+    state.tablesDirty = true;
+    layoutDirty_ |= changed.entries;
     applyDispatchSets(state, out);
   }
 }

@@ -97,12 +97,21 @@ std::vector<Prefix> setPrefixesOf(const WorkloadInterface& interface,
   return {out.begin(), out.end()};
 }
 
-const DispatchLayout::Bucket* bucketOf(const DispatchLayout& layout, const GroupPtr& group) {
-  for (const auto& bucket : layout.buckets) {
-    const auto same = [&](const GroupPtr& other) { return other->hash == group->hash; };
-    if (std::any_of(bucket.groups.begin(), bucket.groups.end(), same)) return &bucket;
+/// Which side of the bucket the hash is on: below zero before it, zero in it.
+int sideOf(const std::string& hash, const std::string& bits) {
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    const int difference = (bitOf(hash, i) ? 1 : 0) - (bits[i] == '1' ? 1 : 0);
+    if (difference != 0) return difference;
   }
-  return nullptr;
+  return 0;
+}
+
+const DispatchLayout::Bucket* bucketOf(const DispatchLayout& layout, const GroupPtr& group) {
+  const auto found = std::partition_point(
+      layout.buckets.begin(), layout.buckets.end(),
+      [&](const auto& bucket) { return sideOf(group->hash, bucket.bits) > 0; });
+  if (found == layout.buckets.end() || sideOf(group->hash, found->bits) != 0) return nullptr;
+  return layout.numbers.contains(group->hash) ? &*found : nullptr;
 }
 
 Rule dispatchRule(const dataplane::SetName& set, PolicyDirection direction, std::string chain) {
@@ -145,6 +154,17 @@ DispatchLayout dispatchLayout(PolicyDirection direction, std::span<const GroupPt
   split(sorted, {}, layout.buckets);
   layout.numbers = numbersOf(sorted);
   return layout;
+}
+
+bool sameEntries(const DispatchLayout& before, const DispatchLayout& after) {
+  const auto sameBits = [](const auto& a, const auto& b) { return a.bits == b.bits; };
+  if (!std::equal(before.buckets.begin(), before.buckets.end(), after.buckets.begin(),
+                  after.buckets.end(), sameBits))
+    return false;
+  return std::all_of(before.numbers.begin(), before.numbers.end(), [&](const auto& entry) {
+    const auto now = after.numbers.find(entry.first);
+    return now == after.numbers.end() || now->second == entry.second;
+  });
 }
 
 dataplane::SetName groupSetName(const Group& group, Family family) {

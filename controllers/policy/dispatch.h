@@ -52,6 +52,10 @@ struct DispatchLayout {
 [[nodiscard]] DispatchLayout dispatchLayout(api::PolicyDirection direction,
                                             std::span<const GroupPtr> groups);
 
+/// Whether members of the groups that both layouts have keep their entries: the buckets are the
+/// same, whatever is in them, and so are the numbers.
+[[nodiscard]] bool sameEntries(const DispatchLayout& before, const DispatchLayout& after);
+
 /// "mgy4-gi-<hash>": (address, interface) of each member, hash:net,iface.
 [[nodiscard]] dataplane::SetName groupSetName(const Group& group, Family family);
 /// Sets of the layout: one a group, one a bucket.

@@ -16,6 +16,7 @@ namespace {
 using api::PolicyDirection;
 using test::net;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
@@ -140,6 +141,22 @@ TEST(Dispatch, ABucketIsJoinedBehindItsGroup) {
   ASSERT_EQ(entries.groups.size(), 2U);
   EXPECT_EQ(entries.groups[0].set, "mgy4-go-" + all[3]->hash);
   EXPECT_TRUE(entries.groups[1].set.starts_with("mgy4-bo-")) << entries.groups[1].set;
+}
+
+TEST(Dispatch, EachGroupIsJoinedByTheBucketThatHoldsIt) {
+  const auto all = groups(200);
+  const auto layout = dispatchLayout(PolicyDirection::Egress, all);
+  const auto chains = dispatchChains(layout, {}, Family::V4);
+  for (const auto& bucket : layout.buckets) {
+    for (const auto& one : bucket.groups) {
+      const auto entries = dispatchEntries(interface("cali1", {"10.0.0.1"}, {}, {}, one),
+                                           Family::V4, {}, layout, {});
+      ASSERT_EQ(entries.groups.size(), 2U);
+      const auto chain = "mgy-" + entries.groups[1].set.substr(std::string("mgy4-").size());
+      EXPECT_EQ(chains.at(chain)->size(), bucket.groups.size());
+      EXPECT_THAT(textOf({{chain, chains.at(chain)}}), HasSubstr(one->hash));
+    }
+  }
 }
 
 TEST(Dispatch, PrefixesThatSetsCannotHoldAreRules) {

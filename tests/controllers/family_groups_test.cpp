@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/hash.h"
 #include "tests/controllers/builders.h"
 
 namespace margay::controllers {
@@ -41,7 +42,7 @@ TEST(FamilyGroups, AGroupIsWhereAMemberHasAnAddressOfTheFamily) {
   const auto plain = member({"10.0.0.1"});
   v4.join(plain);
   v6.join(plain);
-  EXPECT_TRUE(v4.layOut());
+  EXPECT_TRUE(v4.layOut().groups);
   EXPECT_THAT(v4.all(), SizeIs(2));
   EXPECT_THAT(v4.ingress().buckets, SizeIs(1));
   EXPECT_TRUE(v4.chains().contains(groupChainName(*kEgress)));
@@ -50,7 +51,7 @@ TEST(FamilyGroups, AGroupIsWhereAMemberHasAnAddressOfTheFamily) {
   EXPECT_THAT(v6.chains(), IsEmpty());
 
   v6.join(member({"10.0.0.1", "fd00::1"}));
-  EXPECT_TRUE(v6.layOut());
+  EXPECT_TRUE(v6.layOut().groups);
   EXPECT_THAT(v6.chains(), SizeIs(2));
 }
 
@@ -63,15 +64,33 @@ TEST(FamilyGroups, APrefixThatAMemberMaySendFromCountsAsWell) {
 TEST(FamilyGroups, AMemberMoreChangesNothingAndAGroupStaysUntilItIsRemoved) {
   FamilyGroups v4(Family::V4, {});
   v4.join(member({"10.0.0.1"}));
-  EXPECT_TRUE(v4.layOut());
+  EXPECT_TRUE(v4.layOut().groups);
   v4.join(member({"10.0.0.2"}));
   v4.join(member({}));
-  EXPECT_FALSE(v4.layOut());
+  EXPECT_FALSE(v4.layOut().groups);
   v4.remove(*kIngress);
-  EXPECT_TRUE(v4.layOut());
+  EXPECT_TRUE(v4.layOut().groups);
   EXPECT_THAT(v4.all(), SizeIs(1));
   v4.remove(*kIngress);
-  EXPECT_FALSE(v4.layOut());
+  EXPECT_FALSE(v4.layOut().groups);
+}
+
+TEST(FamilyGroups, OthersKeepTheirEntriesUntilABucketSplits) {
+  FamilyGroups v4(Family::V4, {});
+  const auto join = [&](int number) {
+    auto endpoint = member({"10.0.0.1"});
+    endpoint.ingress =
+        group(api::PolicyDirection::Ingress, contentHash(std::to_string(number), 16));
+    v4.join(endpoint);
+    return v4.layOut();
+  };
+  EXPECT_TRUE(join(0).entries);
+  for (int i = 1; i < static_cast<int>(kBucketGroups); ++i) {
+    const auto change = join(i);
+    EXPECT_TRUE(change.groups);
+    EXPECT_FALSE(change.entries) << i;
+  }
+  EXPECT_TRUE(join(kBucketGroups).entries);
 }
 
 }  // namespace
