@@ -167,6 +167,13 @@ int run(int pods, int events) {
                             {"MARGAY_PUBLISH_NODE", "false"},
                             {"FELIX_IPTABLESBACKEND", "Legacy"}});
   if (!agent.waitReady()) return failed("the agent does not become ready\n" + agent.log());
+  print({.work = "etcd: resident memory when the node is ready",
+         .ours = agent.memory("VmRSS"),
+         .unit = "MiB",
+         .goal = 64});
+  print({.work = "etcd: highest resident memory until then",
+         .ours = agent.memory("VmHWM"),
+         .unit = "MiB"});
   if (!bench.podJoins(events, pods) || !bench.podMovesElsewhere(events))
     return failed("an event did not come to the kernel\n" + agent.log());
   return 0;

@@ -27,7 +27,10 @@ constexpr std::size_t kPostAtOnce = 1000;
 class EtcdSource::Follower {
  public:
   Follower(std::unique_ptr<EtcdClient> client, Mailbox& mailbox, EtcdSourceOptions options)
-      : client_(std::move(client)), mailbox_(mailbox), options_(options) {}
+      : client_(std::move(client)),
+        mailbox_(mailbox),
+        options_(std::move(options)),
+        objects_(options_.node) {}
 
   void start() {
     if (thread_.joinable()) return;
@@ -239,7 +242,7 @@ void EtcdSource::Follower::run() {
 
 EtcdSource::EtcdSource(std::unique_ptr<EtcdClient> client, Mailbox& mailbox,
                        EtcdSourceOptions options)
-    : follower_(std::make_unique<Follower>(std::move(client), mailbox, options)) {}
+    : follower_(std::make_unique<Follower>(std::move(client), mailbox, std::move(options))) {}
 
 EtcdSource::~EtcdSource() {
   follower_->stop();

@@ -11,6 +11,8 @@
 namespace margay::api {
 
 struct EtcdSourceOptions {
+  /// Only its own endpoints does a node need whole (see `ObjectTable`); empty: all are.
+  std::string node = {};
   /// After this long without news from the watch, the server is asked for its revision.
   std::chrono::milliseconds idleCheck{4'000};
   /// Between attempts while etcd is away: doubled from the first to the last, with jitter.

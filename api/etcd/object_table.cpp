@@ -6,74 +6,72 @@
 #include "api/etcd/shared_parts.h"
 
 namespace margay::api {
-namespace {
-
-ObjectKey objectKeyOf(const StoredKey& key) {
-  return {key.kind->kind, std::string(key.ns), std::string(nameForUsers(*key.kind, key.name))};
-}
-
-}  // namespace
 
 void ObjectTable::apply(const EtcdEvent& event, std::vector<Update>& updates) {
   if (!event.deleted) {
-    Known* known = place(event.kv);
-    if (known != nullptr && known->revision < event.kv.modRevision) put(event.kv, *known, updates);
+    auto* entry = entryOf(event.kv);
+    if (entry != nullptr && entry->second.revision < event.kv.modRevision)
+      put(event.kv, *entry, updates);
     return;
   }
-  if (event.kv.key.size() <= kResourcePrefix.size()) return;
-  const auto found = objects_.find(event.kv.key.substr(kResourcePrefix.size()));
+  const auto key = parseStoredKey(event.kv.key);
+  if (!key) return;
+  const auto found = objects_.find({key->kind, key->ns, key->name});
   if (found == objects_.end() || found->second.revision > event.kv.modRevision) return;
-  remove(found->first, found->second, updates);
+  remove(*found, updates);
   objects_.erase(found);
 }
 
 void ObjectTable::distrust() {
-  for (auto& [key, known] : objects_) known.revision = 0;
+  for (auto& [place, known] : objects_) known.revision = 0;
 }
 
 void ObjectTable::listed(const EtcdKeyValue& kv, std::vector<Update>& updates) {
-  Known* known = place(kv);
-  if (known != nullptr && known->revision != kv.modRevision) put(kv, *known, updates);
+  auto* entry = entryOf(kv);
+  if (entry != nullptr && entry->second.revision != kv.modRevision) put(kv, *entry, updates);
 }
 
-ObjectTable::Known* ObjectTable::place(const EtcdKeyValue& kv) {
+ObjectTable::Objects::value_type* ObjectTable::entryOf(const EtcdKeyValue& kv) {
   const auto key = parseStoredKey(kv.key);
   if (!key || key->kind->kind == Kind::Unknown) return nullptr;
-  Known& known = objects_[kv.key.substr(kResourcePrefix.size())];
-  known.list = list_;
-  return &known;
+  auto& entry = *objects_.try_emplace({key->kind, pools_.string(key->ns), key->name}).first;
+  entry.second.list = list_;
+  return &entry;
 }
 
-void ObjectTable::put(const EtcdKeyValue& kv, Known& known, std::vector<Update>& updates) {
+void ObjectTable::put(const EtcdKeyValue& kv, Objects::value_type& entry,
+                      std::vector<Update>& updates) {
+  auto& [place, known] = entry;
   known.revision = kv.modRevision;
   auto decoded = decodeStored(*parseStoredKey(kv.key), kv.value);
-  shareParts(decoded, pools_);
-  note(kv.key.substr(kResourcePrefix.size()), known, decoded);
+  shareParts(decoded, {.name = place.name, .node = node_}, pools_);
+  note(place, known, decoded);
   const bool had = std::exchange(known.inStore, decoded.value.has_value());
   if (had || known.inStore) updates.push_back({std::move(decoded.key), std::move(decoded.value)});
 }
 
-void ObjectTable::remove(const std::string& shortKey, const Known& known,
-                         std::vector<Update>& updates) {
+void ObjectTable::remove(const Objects::value_type& entry, std::vector<Update>& updates) {
+  const auto& [place, known] = entry;
   if (known.noted) {
-    notes_.erase(shortKey);
+    notes_.erase(place);
     ++notesVersion_;
   }
   if (!known.inStore) return;
-  const std::string whole = std::string(kResourcePrefix).append(shortKey);
-  if (const auto key = parseStoredKey(whole)) updates.push_back({objectKeyOf(*key), std::nullopt});
+  updates.push_back(
+      {{place.kind->kind, place.ns, std::string(nameForUsers(*place.kind, place.name))},
+       std::nullopt});
 }
 
-void ObjectTable::note(const std::string& shortKey, Known& known, const Decoded& decoded) {
+void ObjectTable::note(const Place& place, Known& known, const Decoded& decoded) {
   const bool has = !decoded.errors.empty() || !decoded.warnings.empty();
   if (!has && !known.noted) return;
   ++notesVersion_;
   known.noted = has;
   if (!has) {
-    notes_.erase(shortKey);
+    notes_.erase(place);
     return;
   }
-  Notes& notes = notes_[shortKey];
+  Notes& notes = notes_[place];
   notes = {};
   notes.warnings = decoded.warnings;
   for (const auto& error : decoded.errors) {
@@ -93,7 +91,7 @@ void ObjectTable::endList(std::vector<Update>& updates) {
       ++at;
       continue;
     }
-    remove(at->first, at->second, updates);
+    remove(*at, updates);
     at = objects_.erase(at);
   }
 }

@@ -45,13 +45,16 @@ void shareIn(EndpointPools& pools, T& value) {
 
 }  // namespace
 
-void shareParts(Decoded& decoded, EndpointPools& pools) {
+void shareParts(Decoded& decoded, const EndpointPlace& place, EndpointPools& pools) {
   if (!decoded.value) return;
   auto* found = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&*decoded.value);
   if (found == nullptr) return;
   auto endpoint = std::make_shared<WorkloadEndpoint>(**found);
   endpoint->ns = pools.string(endpoint->ns);
   endpoint->node = pools.string(endpoint->node);
+  if (endpoint->name == place.name) endpoint->name = place.name;  // the same text
+  if (!place.node.empty() && endpoint->node.view() != place.node)
+    endpoint->setDetails({.identity = endpoint->details().identity});
   if (!endpoint->labels.empty()) shareIn(pools, endpoint->labels);
   if (endpoint->profiles) shareIn(pools, endpoint->profiles);
   if (endpoint->ports) shareIn(pools, endpoint->ports);

@@ -16,8 +16,11 @@ namespace {
 Result<SourceMaker> etcdMaker(const Settings& settings) {
   auto options = api::etcdOptions(settings.environment);
   if (!options) return Fail(options.error());
-  return SourceMaker([options = std::move(*options)](api::Mailbox& mailbox) {
-    return std::make_unique<api::EtcdSource>(std::make_unique<api::EtcdClient>(options), mailbox);
+  api::EtcdSourceOptions following;
+  following.node = settings.nodeName;
+  return SourceMaker([options = std::move(*options), following](api::Mailbox& mailbox) {
+    return std::make_unique<api::EtcdSource>(std::make_unique<api::EtcdClient>(options), mailbox,
+                                             following);
   });
 }
 

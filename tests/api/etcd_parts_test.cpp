@@ -336,5 +336,32 @@ TEST(ObjectTable, OldNewsSaysNothing) {
   EXPECT_THAT(updates, IsEmpty());
 }
 
+TEST(ObjectTable, OnlyEndpointsOfItsOwnNodeAreWhole) {
+  ObjectTable table("n1");
+  std::vector<Update> updates;
+  for (const std::string node : {"n1", "n2"}) {
+    const std::string spec =
+        R"({"orchestrator":"k8s","node":")" + node +
+        R"(","pod":"web","endpoint":"eth0","ipNetworks":["10.0.0.1/32"],"interfaceName":"cali1",)"
+        R"("mac":"02:00:00:00:00:01"})";
+    table.apply({false, stored("WorkloadEndpoint", "shop", node + "-k8s-web-eth0", 1, spec)},
+                updates);
+  }
+  ASSERT_THAT(updates, SizeIs(2));
+  const auto endpoint = [&](std::size_t i) {
+    return std::get<std::shared_ptr<const WorkloadEndpoint>>(*updates[i].value);
+  };
+  EXPECT_EQ(endpoint(0)->details().interfaceName, "cali1");
+  EXPECT_TRUE(endpoint(0)->details().mac);
+  EXPECT_EQ(endpoint(1)->details(), EndpointDetails());
+  EXPECT_EQ(endpoint(1)->workload(), "web");
+  updates.clear();
+  table.beginList();
+  table.endList(updates);
+  ASSERT_THAT(updates, SizeIs(2));
+  for (const auto& update : updates)
+    EXPECT_EQ(update.key.str().substr(0, 22), "WorkloadEndpoint shop/");
+}
+
 }  // namespace
 }  // namespace margay::api
