@@ -140,6 +140,12 @@ int errnoOf(std::string_view text) {
   return text.starts_with("Failed to write request") ? EPIPE : 0;
 }
 
+/// Of a call that has not met a server, in the library's words.
+bool isUnconnected(std::string_view text) {
+  return text.starts_with("Failed to connect") || text.starts_with("Error resolving address") ||
+         text.starts_with("Failed to resolve");
+}
+
 /// How a call ended. Every exception of the library ends here: one that nobody looks at would end
 /// the process.
 Result<void> outcomeOf(const pplx::task<http::http_response>& task, TlsContext& tls) {
@@ -148,8 +154,8 @@ Result<void> outcomeOf(const pplx::task<http::http_response>& task, TlsContext& 
     return {};
   } catch (const http::http_exception& error) {
     if (auto problem = tls.takeProblem()) return fail(Errc::Invalid, *problem);
-    const bool connected = error.error_code() != std::errc::host_unreachable;
-    return fail(Errc::Transient, error.what() + (connected ? tls.hint() : ""),
+    return fail(Errc::Transient,
+                error.what() + (isUnconnected(error.what()) ? std::string() : tls.hint()),
                 errnoOf(error.what()));
   } catch (const std::exception& error) {
     return fail(Errc::Transient, error.what());

@@ -85,8 +85,11 @@ Result<void> loadCertificate(SSL_CTX* context, const Pem& certificate, const Pem
   auto keyBio = open(key, "key", text);
   if (!keyBio) return Fail(keyBio.error());
   const Key secret{PEM_read_bio_PrivateKey(keyBio->get(), nullptr, nullptr, nullptr)};
-  if (!secret || SSL_CTX_use_PrivateKey(context, secret.get()) != 1) return unusable(key, "key");
-  return {};
+  if (!secret) return unusable(key, "key");
+  if (SSL_CTX_use_PrivateKey(context, secret.get()) == 1) return {};
+  ERR_clear_error();
+  return fail(Errc::Invalid, "the key " + key.name() + " is not that of the certificate " +
+                                 certificate.name() + ": give a pair");
 }
 
 std::string utcNow() {

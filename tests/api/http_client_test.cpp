@@ -72,6 +72,14 @@ TEST(HttpClient, NamesTheServerThatNobodyAnswersOn) {
   EXPECT_THAT(reply.error().what, HasSubstr("http://127.0.0.1:1"));
 }
 
+TEST(HttpClient, DoesNotSuspectACertificateThatNobodyHasSeen) {
+  auto client = clientOf("https://255.255.255.255:1");  // no such connection leaves the host
+  const auto reply = fetch(*client, get("/"), {});
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, Errc::Transient);
+  EXPECT_THAT(reply.error().what, ::testing::Not(HasSubstr("certificate")));
+}
+
 TEST(HttpClient, GivesUpOnAServerThatAcceptsAndSaysNothing) {
   RawServer server([](RawServer&, int socket) { RawServer::readRequest(socket); });
   auto client = clientOf(server.url());
