@@ -1,6 +1,7 @@
 #include "cmd/agent/pass_report.h"
 
 #include <map>
+#include <tuple>
 
 #include "base/log.h"
 
@@ -47,7 +48,15 @@ void PassReporter::reportInvalid(const controllers::NodeController& controller,
   std::map<std::string, std::size_t> invalid;
   for (const auto& kind : invalidKinds_) invalid[kind] = 0;
   for (const auto& [name, state] : sources.all()) {
-    for (const auto& object : state.invalid) ++invalid[std::string(api::kindText(object.kind))];
+    const api::InvalidObject* before = nullptr;  // of one object all that is wrong stands together
+    for (const auto& object : state.invalid) {
+      const auto identity = [](const api::InvalidObject& of) {
+        return std::tie(of.kind, of.ns, of.name, of.file, of.document);
+      };
+      if (before == nullptr || identity(*before) != identity(object))
+        ++invalid[std::string(api::kindText(object.kind))];
+      before = &object;
+    }
   }
   for (const auto& problem : controller.problems()) {
     if (problem.severity == controllers::EndpointProblem::Severity::Error)

@@ -251,6 +251,40 @@ TEST_F(CalicoEtcd, TiersSetsAndGlobalPoliciesAreEnforced) {
   EXPECT_THAT(explained.output, HasSubstr("security.block"));
 }
 
+TEST_F(CalicoEtcd, WhatCannotBeUsedIsNamedCountedAndSkipped) {
+  const auto bad = [](const std::string& name) { return kPrefix + "networkpolicies/shop/" + name; };
+  world().put(bad("default.torn"), R"({"kind":"NetworkPolicy","spec":)");
+  world().put(bad("default.stray"), stored::object({.kind = "Tier", .name = "stray"}, "{}"));
+  for (const auto* name : {"default.torn", "default.stray"}) keep(bad(name));
+  policy("default.wrong", R"({"selector":"role ==","types":["Ingress"]})");
+  policy("default.right", R"({"selector":"app == 'web'","types":["Ingress"]})");
+  converge();
+  expect(near(), web(), 80, false);
+  expect(near(), far(), 80, true);
+  const std::string count = R"(margay_invalid_objects{kind="NetworkPolicy"})";
+  EXPECT_EQ(one().metric(count), 3);
+  const auto named = one().json("status")["invalidObjects"].dump();
+  for (const auto* what : {"torn", "stray", "wrong", "spec.selector"})
+    EXPECT_THAT(named, HasSubstr(what));
+  EXPECT_THAT(one().log(), HasSubstr("torn"));
+  policy("default.wrong", R"({"selector":"role == 'far'","types":["Ingress"]})");
+  converge();
+  expect(near(), far(), 80, false);
+  EXPECT_EQ(one().metric(count), 2);
+}
+
+TEST_F(CalicoEtcd, FelixConfigurationAppliesWithoutARestart) {
+  const auto toHost = [&](std::chrono::milliseconds patience) {
+    return pingReaches(near().from(), Cluster::hostAddress(1), patience);
+  };
+  EXPECT_TRUE(toHost(kPatience)) << "as the node has published";
+  put("felixconfigurations", {.kind = "FelixConfiguration", .name = "node.one"},
+      R"({"defaultEndpointToHostAction":"Drop"})");
+  converge();
+  EXPECT_FALSE(toHost(kNoAnswer));
+  EXPECT_THAT(one().ctl("config").output, HasSubstr("FelixConfiguration node.one"));
+}
+
 TEST_F(CalicoEtcd, WhatCalicoNodeWroteStaysAsItIs) {
   const auto node = world().document(kPrefix + "nodes/one");
   EXPECT_EQ(node["spec"]["bgp"]["ipv4Address"], "172.30.0.1/24");
