@@ -115,7 +115,7 @@ TEST(EtcdFaults, TheLeaderOfThreeIsKilledAndNothingIsLost) {
   NEEDS_ETCD(!members.empty());
   putLeaderFirst(members);
   EtcdOptions options;
-  for (const auto& member : members) options.endpoints.push_back(member->url());
+  options.endpoints = test::urlsOf(members);
   Following etcd(options, {});  // at the leader
   etcd.write(profile("before"));
   etcd.source.start();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/etcd/etcd_source.h"
 #include "api/etcd/stored_object.h"
@@ -19,6 +20,12 @@ namespace margay::api::test {
 
 inline std::unique_ptr<EtcdClient> clientOf(const EtcdOptions& options) {
   return std::make_unique<EtcdClient>(options);
+}
+
+inline std::vector<std::string> urlsOf(const EtcdServer::Members& members) {
+  std::vector<std::string> out;
+  for (const auto& member : members) out.push_back(member->url());
+  return out;
 }
 
 inline EtcdWrite profile(const std::string& name) {

@@ -132,8 +132,8 @@ TEST(EtcdUsers, OverTlsAreFollowedThroughTheDeathOfTheLeaderOfThree) {
   NEEDS_ETCD(!members.empty());
   putLeaderFirst(members);  // later only users are told who leads
   switchOnUsers(members.front()->url(), certificates.tls());
-  auto options = optionsOf(members.front()->url(), "root", "right");
-  for (const auto i : {1, 2}) options.endpoints.push_back(members[i]->url());
+  auto options = optionsOf({}, "root", "right");
+  options.endpoints = test::urlsOf(members);
   options.tls = certificates.tls();
   test::Following etcd(options);  // at the leader
   etcd.write(test::profile("before"));
@@ -199,6 +199,34 @@ TEST(EtcdClient, WritesOnlyOverTheRevisionThatItExpects) {
   EXPECT_EQ((*client.get("/calico/b"))->value, std::string("\0\xFF", 2));
   ASSERT_TRUE(client.write({}, {{.key = "/calico/a", .value = std::nullopt}}));
   EXPECT_FALSE(*client.get("/calico/a"));
+}
+
+TEST(EtcdClient, ListsEveryPageAtTheRevisionOfTheFirst) {
+  auto server = EtcdServer::alone();
+  NEEDS_ETCD(server);
+  EtcdClient client(quickOptions({server->url()}));
+  const auto key = [](int i) { return "/calico/" + std::to_string(10'000 + i); };
+  std::int64_t before = 0;
+  for (int batch = 0; batch < 11; ++batch) {
+    std::vector<EtcdWrite> writes;
+    for (int i = 0; i < 100; ++i) writes.push_back({.key = key(batch * 100 + i), .value = "old"});
+    before = *client.write({}, writes);
+  }
+  EtcdClient other(quickOptions({server->url()}));
+  std::vector<std::string> values;
+  const auto listed =
+      client.list("/calico/",
+                  [&](EtcdKeyValue& kv) {
+                    values.push_back(kv.value);
+                    if (values.size() != 1) return;
+                    // Both are of the second page.
+                    ASSERT_TRUE(other.write({}, {{.key = key(1050), .value = "new"}}));
+                    ASSERT_TRUE(other.write({}, {{.key = key(1150), .value = "new"}}));
+                  },
+                  {});
+  ASSERT_TRUE(listed) << listed.error().what;
+  EXPECT_EQ(listed->revision, before);
+  EXPECT_EQ(values, std::vector<std::string>(1100, "old"));
 }
 
 TEST(EtcdClient, KeepsAKeyAsLongAsItsLease) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/api/etcd_following.h"
+#include "tests/api/raw_server.h"
 
 namespace margay::api {
 namespace {
@@ -97,6 +98,24 @@ TEST(EtcdSource, WaitsForAServerThatIsNotThereYet) {
   EXPECT_THAT(etcd.reader.state().error, HasSubstr(server->url()));
   server->start();
   EXPECT_TRUE(etcd.reader.untilHas("Profile a", seconds(5)));
+}
+
+TEST(EtcdSource, TriesLessAndLessOften) {
+  std::atomic<int> requests{0};
+  test::RawServer server([&](test::RawServer&, int socket) {
+    while (!test::RawServer::readRequest(socket).empty()) {
+      ++requests;
+      test::RawServer::say(socket, "HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n");
+    }
+  });
+  EtcdSourceOptions times;
+  times.firstRetry = milliseconds(50);
+  times.lastRetry = milliseconds(800);
+  Following etcd(quickOptions({server.url()}), times);
+  etcd.source.start();
+  // Between pauses of 50, 100, 200, 400, 800 and 800 ms, or half of that, are two requests.
+  EXPECT_FALSE(etcd.reader.until([&] { return requests > 2 * 9; }, milliseconds(2400)));
+  EXPECT_GE(requests, 2 * 5);
 }
 
 TEST(EtcdSource, KeepsEverythingWhileTheServerIsKilledAndFollowsItsReturn) {
@@ -200,9 +219,7 @@ TEST(EtcdSource, NoticesAServerThatHangsAndFollowsItsReturn) {
 TEST(EtcdSource, GoesOnAtAnotherMemberWhenTheLeaderIsKilled) {
   auto members = EtcdServer::cluster(3);
   NEEDS_ETCD(!members.empty());
-  std::vector<std::string> urls;
-  for (const auto& member : members) urls.push_back(member->url());
-  Following etcd(quickOptions(urls));
+  Following etcd(quickOptions(test::urlsOf(members)));
   etcd.source.start();
   ASSERT_TRUE(etcd.reader.untilSynced());
   // Whoever leads, each is killed once.
@@ -218,13 +235,11 @@ TEST(EtcdSource, GoesOnAtAnotherMemberWhenTheLeaderIsKilled) {
 TEST(EtcdSource, LeavesAMemberThatHangs) {
   auto members = EtcdServer::cluster(3);
   NEEDS_ETCD(!members.empty());
-  std::vector<std::string> urls;
-  for (const auto& member : members) urls.push_back(member->url());
-  Following etcd(quickOptions(urls));
+  Following etcd(quickOptions(test::urlsOf(members)));
   etcd.source.start();
   ASSERT_TRUE(etcd.reader.untilSynced());
   members[0]->freeze();  // the one in use
-  Following others(quickOptions({urls[1], urls[2]}));
+  Following others(quickOptions({members[1]->url(), members[2]->url()}));
   others.write(profile("a"));
   EXPECT_TRUE(etcd.reader.untilHas("Profile a", seconds(15)));
   members[0]->thaw();
@@ -233,9 +248,7 @@ TEST(EtcdSource, LeavesAMemberThatHangs) {
 TEST(EtcdSource, LeavesAMemberThatHasLostTheOthers) {
   auto members = EtcdServer::cluster(3);
   NEEDS_ETCD(!members.empty());
-  std::vector<std::string> urls;
-  for (const auto& member : members) urls.push_back(member->url());
-  Following etcd(quickOptions(urls));
+  Following etcd(quickOptions(test::urlsOf(members)));
   etcd.source.start();
   ASSERT_TRUE(etcd.reader.untilSynced());
   members[1]->kill();
