@@ -144,7 +144,7 @@ class Transaction {
         !sent)
       return sent;
     int refused = 0;
-    const auto drained = socket.drain([&](const nlmsghdr& answer) {
+    auto drained = socket.drain([&](const nlmsghdr& answer) {
       if (refused == 0 && errorOf(answer) > 0) refused = errorOf(answer);
       return NfnetlinkSocket::More::Wanted;
     });

@@ -7,7 +7,6 @@ namespace margay::controllers {
 namespace {
 
 using api::Kind;
-using api::ObjectKey;
 
 constexpr std::string_view kOfNamespace = "kns.";
 constexpr std::string_view kOfServiceAccount = "ksa.";
