@@ -20,10 +20,16 @@ YAML
 check "calico-01 reaches calico-02" ip netns exec calico-01 ping -q -c 1 -W 2 172.17.8.102 >/dev/null
 
 say "margay-node on each host; what they share is the directory $hosts_work/data"
-hosts_agent calico-01 FELIX_PROMETHEUSMETRICSENABLED=true FELIX_HEALTHENABLED=true
-hosts_agent calico-02 FELIX_PROMETHEUSMETRICSENABLED=true FELIX_HEALTHENABLED=true
+# One host for each way to write rules, unless the environment says which or this kernel has no legacy tables.
+first=${FELIX_IPTABLESBACKEND:-Legacy}
+ip netns exec calico-01 iptables-legacy -S >/dev/null 2>&1 || first=Auto
+hosts_agent calico-01 FELIX_PROMETHEUSMETRICSENABLED=true FELIX_HEALTHENABLED=true FELIX_IPTABLESBACKEND="$first"
+hosts_agent calico-02 FELIX_PROMETHEUSMETRICSENABLED=true FELIX_HEALTHENABLED=true FELIX_IPTABLESBACKEND="${FELIX_IPTABLESBACKEND:-Auto}"
 hosts_wait_ready calico-01
 hosts_wait_ready calico-02
+for host in calico-01 calico-02; do
+  note "$host: $(hosts_ctl "$host" status | sed -n 's/^\(rules: [^:]*\):.*/\1/p')"
+done
 
 make_containers
 give_profiles
@@ -40,7 +46,7 @@ check "explain says that A reaches E" explain_is "Allow" workload-A workload-E
 check "explain says that A does not reach B" explain_is "Deny" workload-A workload-B
 
 say "Something wipes what Margay made: how long until it is back?"
-in01() { ip netns exec calico-01 "$@"; }
+on() { ip netns exec "$@"; }  # on HOST COMMAND...
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 back_within() {  # back_within DESCRIPTION LIMIT_MS PROBE...: waits for the probe to succeed
   local what=$1 limit=$2 start now
@@ -54,60 +60,72 @@ back_within() {  # back_within DESCRIPTION LIMIT_MS PROBE...: waits for the prob
   now=$(milliseconds)
   check "$what: back after $((now - start)) ms, at most $limit" test $((now - start)) -le "$limit"
 }
-case "$(hosts_ctl calico-01 status)" in
-  *"nftables (tables"*)
-    rules_of() { in01 nft list table ip margay | grep -cE '(accept|drop|return|reject|goto|jump|vmap|set)'; }
-    local_members() { in01 nft list set ip margay mgy4-local | grep -o '192\.168\.' | wc -l; }
-    wipe_rules="nft flush table ip margay"
-    wipe_set="nft flush set ip margay mgy4-local"
-    rules_left() { ip netns exec "$1" nft list ruleset | grep -c margay; }
-    show_rules() { in01 nft list chain ip margay mgy-from-workload; }
-    ;;
-  *)
-    rules_of() { in01 iptables-legacy-save -t filter | grep -c -- '-A mgy-'; }
-    local_members() { in01 ipset list mgy4-local | grep -c '^192\.168\.'; }
-    wipe_rules="iptables-legacy -F"
-    wipe_set="ipset flush mgy4-local"
-    rules_left() { { ip netns exec "$1" iptables-legacy-save; ip netns exec "$1" ipset list -n; } | grep -c mgy; }
-    show_rules() { in01 iptables-legacy-save -t filter | grep -- '-A mgy-from-workload'; }
-    ;;
-esac
-rules_before=$(rules_of)
-have_rules() { [ "$(rules_of)" = "$rules_before" ]; }
-have_route() { in01 ip route show 192.168.0.1 | grep -q cali; }
-have_members() { [ "$(local_members)" = 3 ]; }
-device=$(in01 ip route show 192.168.0.1 | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+# by_rules HOST: the commands by which its rules and sets are seen, counted and wiped.
+by_rules() {
+  host=$1
+  case "$(hosts_ctl "$host" status)" in
+    *"nftables (tables"*)
+      rules_of() { on "$host" nft list table ip margay | grep -cE '(accept|drop|return|reject|goto|jump|vmap|set)'; }
+      local_members() { on "$host" nft list set ip margay mgy4-local | grep -o '192\.168\.' | wc -l; }
+      wipe_rules="nft flush table ip margay"
+      wipe_set="nft flush set ip margay mgy4-local"
+      rules_left() { on "$host" nft list ruleset | grep -c margay; }
+      show_rules() { on "$host" nft list chain ip margay mgy-from-workload; }
+      ;;
+    *)
+      rules_of() { on "$host" iptables-legacy -S | grep -c -- '-A mgy-'; }
+      local_members() { on "$host" ipset list mgy4-local | grep -c '^192\.168\.'; }
+      wipe_rules="iptables-legacy -F"
+      wipe_set="ipset flush mgy4-local"
+      rules_left() { { on "$host" iptables-legacy-save; on "$host" ipset list -n; } | grep -c mgy; }
+      show_rules() { on "$host" iptables-legacy -S mgy-from-workload; }
+      ;;
+  esac
+}
+have_rules() { [ "$rules_before" -gt 0 ] && [ "$(rules_of)" = "$rules_before" ]; }
+have_members() { [ "$(local_members)" = "$members_before" ]; }
+have_route() { on calico-01 ip route show 192.168.0.1 | grep -q cali; }
 
-note "calico-01# $wipe_rules"
-# shellcheck disable=SC2086
-in01 $wipe_rules
-back_within "all $rules_before rules" 2000 have_rules
+for host in calico-01 calico-02; do
+  by_rules "$host"
+  rules_before=$(rules_of) members_before=$(local_members)
+  note "$host# $wipe_rules"
+  # shellcheck disable=SC2086
+  on "$host" $wipe_rules
+  back_within "all $rules_before rules" 2000 have_rules
+  note "$host# $wipe_set"
+  # shellcheck disable=SC2086
+  on "$host" $wipe_set
+  back_within "the set of its $members_before workloads' addresses" 2000 have_members
+done
+device=$(on calico-01 ip route show 192.168.0.1 | sed -n 's/.* dev \([^ ]*\).*/\1/p')
 note "calico-01# ip route delete 192.168.0.1"
-in01 ip route delete 192.168.0.1
+on calico-01 ip route delete 192.168.0.1
 back_within "the route to workload-A by $device" 1000 have_route
-note "calico-01# $wipe_set"
-# shellcheck disable=SC2086
-in01 $wipe_set
-back_within "the set of local workloads" 2000 have_members
 ping_matrix "${containers[@]}"
 
 say "The metrics that tell it"
-metric() { in01 curl -s --max-time 5 http://127.0.0.1:9091/metrics | grep -E "^$1" ; }
+metric() { on calico-01 curl -s --max-time 5 http://127.0.0.1:9091/metrics | grep -E "^$1" ; }
 metric 'margay_dataplane_(drift_total|changes_total\{op="commit")' | sed 's/^/   /'
 metric 'margay_(endpoints|policies|datastore_connected)' | sed 's/^/   /'
 check "the drift of each table was counted" test "$(metric 'margay_dataplane_drift_total' | awk '$2 > 0' | wc -l)" -ge 3
-check "the agent is ready" in01 curl -sf -o /dev/null http://127.0.0.1:9099/readiness
+check "the agent is ready" on calico-01 curl -sf -o /dev/null http://127.0.0.1:9099/readiness
 
 say "What an operator sees on calico-01"
 hosts_ctl calico-01 status | sed 's/^/   /'
-in01 ip route | sed 's/^/   /'
-show_rules | sed 's/^/   /'
+on calico-01 ip route | sed 's/^/   /'
+for host in calico-01 calico-02; do
+  by_rules "$host"
+  note "the rules of packets from workloads on $host"
+  show_rules | sed 's/^/   /'
+done
 
 say "margay-node --cleanup removes all that it made"
 for host in calico-01 calico-02; do
+  by_rules "$host"
   kill "${hosts_pids[0]}" && wait "${hosts_pids[0]}" || true
   hosts_pids=("${hosts_pids[@]:1}")
   ip netns exec "$host" env DATASTORE_TYPE=file NODENAME="$host" MARGAY_DATA_DIR="$hosts_work/data" MARGAY_RUN_DIR="$hosts_work/run/$host" \
     "$MARGAY_BIN/margay-node" --cleanup 2>>"$hosts_work/$host.log" >/dev/null
-  check "no rule and no set of Margay on $host" test "$(rules_left "$host")" = 0
+  check "no rule and no set of Margay on $host" test "$(rules_left)" = 0
 done
