@@ -26,6 +26,13 @@ std::unique_ptr<EtcdClient> connect(const std::string& url) {
   return std::make_unique<EtcdClient>(test::quickOptions({url}));
 }
 
+/// As the agent of node-0 makes it.
+EtcdSourceOptions agentsSource() {
+  EtcdSourceOptions out;
+  out.node = "node-0";
+  return out;
+}
+
 /// An etcd with `count` endpoints, filled once; empty where there is none.
 std::string etcdWith(int count) {
   static std::map<int, std::unique_ptr<test::EtcdServer>> servers;
@@ -73,7 +80,7 @@ void listIntoStore(benchmark::State& state) {
   const auto url = etcdWith(static_cast<int>(count));
   if (url.empty()) return state.SkipWithError("no etcd");
   bench::listIntoStore(state, "etcd", count, [&](Mailbox& mailbox) {
-    return std::make_unique<EtcdSource>(connect(url), mailbox);
+    return std::make_unique<EtcdSource>(connect(url), mailbox, agentsSource());
   });
 }
 BENCHMARK(listIntoStore)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond)->UseRealTime();
@@ -83,7 +90,7 @@ void writeToMailbox(benchmark::State& state) {
   if (url.empty()) return state.SkipWithError("no etcd");
   const auto client = connect(url);
   Mailbox mailbox;
-  EtcdSource source(connect(url), mailbox);
+  EtcdSource source(connect(url), mailbox, agentsSource());
   source.start();
   const auto wait = [&](const auto& wanted) {
     for (;;) {

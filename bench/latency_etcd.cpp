@@ -16,14 +16,14 @@
 /// How long is it from a write to a real etcd to the kernel, with the whole agent, on a node with
 /// 110 pods of a large cluster and 10,000 rules? Beside it the time after which etcd itself has
 /// answered the write. Prints one JSON object a line. Needs root.
-///   latency_etcd [PODS [EVENTS]]     default 100000 and 300
+///   latency_etcd [PODS [EVENTS [POLICIES]]]     default 100000, 300, and 100 of 100 rules each
+/// Without events it tells the memory that the agent needs, and ends.
 namespace margay::bench {
 namespace {
 
 using api::EtcdWrite;
 using testing::NetworkNamespace;
 
-constexpr int kPolicies = 100;
 constexpr int kRulesEach = 100;
 /// Pods of this app may reach those of app-0; they are all elsewhere.
 constexpr int kClients = 10;
@@ -47,13 +47,13 @@ EtcdWrite policy(int number) {
                 R"j({"selector":"app == 'app-0'","types":["Ingress"],"ingress":[)j" + rules + "]}");
 }
 
-std::vector<EtcdWrite> cluster(int pods) {
+std::vector<EtcdWrite> cluster(int pods, int policies) {
   std::vector<EtcdWrite> out;
   for (int i = 0; i < pods; ++i) out.push_back(etcdEndpoint(endpointNumber(i)));
   for (int i = 0; i <= pods / 100; ++i)
     out.push_back(object("Profile", "", "kns.ns-" + std::to_string(i),
                          R"({"ingress":[{"action":"Allow"}],"egress":[{"action":"Allow"}]})"));
-  for (int i = 0; i < kPolicies; ++i) out.push_back(policy(i));
+  for (int i = 0; i < policies; ++i) out.push_back(policy(i));
   return out;
 }
 
@@ -148,7 +148,7 @@ int failed(const std::string& why) {
   return 1;
 }
 
-int run(int pods, int events) {
+int run(int pods, int events, int policies) {
   const auto where = NetworkNamespace::create();
   if (!where) return failed(where.error().what);
   const auto entered = where->enter();
@@ -159,7 +159,7 @@ int run(int pods, int events) {
   auto sets = dataplane::KernelIpsetDriver::open();
   if (!sets) return failed("cannot begin");
   Bench bench(client, **sets);
-  if (!bench.fill(cluster(pods))) return failed("etcd takes no writes");
+  if (!bench.fill(cluster(pods, policies))) return failed("etcd takes no writes");
   const ScratchDirectory scratch;
   const AgentProcess agent(*where, scratch.path(),
                            {{"DATASTORE_TYPE", "etcdv3"},
@@ -174,6 +174,7 @@ int run(int pods, int events) {
   print({.work = "etcd: highest resident memory until then",
          .ours = agent.memory("VmHWM"),
          .unit = "MiB"});
+  if (events == 0) return 0;
   if (!bench.podJoins(events, pods) || !bench.podMovesElsewhere(events))
     return failed("an event did not come to the kernel\n" + agent.log());
   return 0;
@@ -184,5 +185,6 @@ int run(int pods, int events) {
 
 int main(int argc, char** argv) {
   return margay::bench::run(argc > 1 ? std::atoi(argv[1]) : 100000,
-                            argc > 2 ? std::atoi(argv[2]) : 300);
+                            argc > 2 ? std::atoi(argv[2]) : 300,
+                            argc > 3 ? std::atoi(argv[3]) : 100);
 }
