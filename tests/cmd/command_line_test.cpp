@@ -53,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(
                       WrongLine{{"wait", "--timeout", "-1s"}, "'-1s' is no duration"},
                       WrongLine{{"selector", "all()", "--labels", "broken"}, "key=value"},
                       WrongLine{{"container", "add"}, "'margayctl container --help'"},
-                      WrongLine{{"get", "nodes", "-o", "xml"}, "ps (the default), wide, yaml"},
+                      WrongLine{{"get", "nodes", "-o", "xml"}, "ps (the default), wide, custom-"},
                       WrongLine{{"get"}, "get: give a kind, or -f FILE"},
                       WrongLine{{"delete", "node"}, "margayctl delete node NAME"},
                       WrongLine{{"profile", "frob"}, "'margayctl profile --help'"},
