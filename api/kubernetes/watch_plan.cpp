@@ -58,7 +58,8 @@ void WatchPlan::failed(const KubernetesError& error) {
   }
   ++failures_;
   listNeeded_ = listNeeded_ || error.why == Why::Expired;
-  away_ = error.why != Why::Expired && (!everListed_ || failures_ > 1 || error.why == Why::Refused);
+  // One refusal may be that of a server that has just started and does not know its roles yet.
+  away_ = error.why != Why::Expired && (!everListed_ || failures_ > 1);
   // Who was asked to wait does not come at the same moment as all others either.
   wait_ = std::max(backoff(), error.wait.count() > 0 ? between(error.wait, error.wait * 5 / 4)
                                                      : milliseconds(0));

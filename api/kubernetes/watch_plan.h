@@ -43,8 +43,8 @@ class WatchPlan {
   void watchEnded(std::chrono::milliseconds lived);
   void failed(const KubernetesError& error);
 
-  /// Whether the last failure is to be told: it was not the first of its kind, or cannot mend
-  /// itself. A connection that is lost once is not worth a word.
+  /// Whether the last failure is to be told: it was not the first in a row, or nothing is known
+  /// yet. A connection that is lost once is not worth a word.
   [[nodiscard]] bool isAway() const { return away_; }
 
  private:

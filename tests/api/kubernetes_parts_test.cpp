@@ -413,7 +413,7 @@ TEST(WatchPlan, DoesNotAskBeforeTheServerWantsToBeAsked) {
   EXPECT_LE(plan.next().wait, milliseconds(25'000));
 }
 
-TEST(WatchPlan, IsAwayAtTheSecondLossOrWhenSomebodyMustAct) {
+TEST(WatchPlan, IsAwayAtTheSecondFailureOrWhenNothingIsKnownYet) {
   auto plan = watching();
   plan.failed(of(Why::Away));
   EXPECT_FALSE(plan.isAway());
@@ -421,6 +421,8 @@ TEST(WatchPlan, IsAwayAtTheSecondLossOrWhenSomebodyMustAct) {
   EXPECT_TRUE(plan.isAway());
   plan.heard();
   EXPECT_FALSE(plan.isAway());
+  plan.failed(of(Why::Refused));
+  EXPECT_FALSE(plan.isAway()) << "a server that has just started knows no roles yet";
   plan.failed(of(Why::Refused));
   EXPECT_TRUE(plan.isAway());
   WatchPlan fresh({}, 1);

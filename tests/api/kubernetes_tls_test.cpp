@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "api/kubernetes/kubernetes_client.h"
+#include "tests/api/dated_certificate.h"
 #include "tests/api/etcd_server.h"
 #include "tests/base/child_process.h"
 #include "tests/base/eventually.h"
@@ -17,6 +18,7 @@ namespace {
 
 using test::Certificates;
 using test::EtcdServer;
+using test::signServer;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -27,24 +29,6 @@ KubernetesResult<bool> ask(const KubernetesAccess& access) {
   if (!client)
     return tl::unexpected(KubernetesError{KubernetesError::Why::Refused, client.error().what});
   return (*client)->has(kubernetesResources().front(), "margay/v1", {}, {});
-}
-
-void run(const std::string& directory, const std::string& words) {
-  const std::string line = "cd " + directory + " && openssl " + words + " 2>/dev/null";
-  if (std::system(line.c_str()) != 0) ADD_FAILURE() << line;  // NOLINT(cert-env33-c)
-}
-
-/// server.pem, valid from `start` to `end`.
-void signServer(const std::string& directory, const std::string& start, const std::string& end) {
-  std::ofstream(directory + "/index.txt");
-  std::ofstream(directory + "/serial") << "01\n";
-  std::ofstream(directory + "/ca.cnf")
-      << "[ca]\ndefault_ca=x\n[x]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\n"
-         "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n";
-  run(directory,
-      "ca -batch -config ca.cnf -cert ca.pem -keyfile ca.key -in server.csr -out "
-      "server.pem -extfile extensions -notext -startdate " +
-          start + " -enddate " + end);
 }
 
 class KubernetesClockTest : public ::testing::TestWithParam<const char*> {};
