@@ -27,7 +27,7 @@ ServerObject identityOf(const nlohmann::json& item) {
 Reflector::Reflector(Place place, ReflectorOptions options)
     : place_(place),
       options_(options),
-      silence_(options.longestSilence),
+      silence_(options.watchLifetime),
       chance_(std::random_device{}()),
       plan_(options.plan, std::random_device{}()) {}
 
@@ -260,8 +260,8 @@ Reflector::Done Reflector::follow(const std::stop_token& stop) {
   }
   if (*heard == KubernetesWatch::Heard::End) return ended();
   if (*heard == KubernetesWatch::Heard::Nothing && works_) {
-    // It is deaf, and another one goes on where it was; or a server that never had an event of this
-    // kind sends no bookmarks either, and need not be asked that often.
+    // It is deaf, and another one goes on where it was; or the server has been started again, had
+    // no event of this kind since, and sends no bookmarks: then it need not be asked that often.
     watch_.reset();
     silence_ = std::min<milliseconds>(silence_ * 2, options_.watchLifetime);
     return {};

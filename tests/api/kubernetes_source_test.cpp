@@ -377,6 +377,8 @@ TEST(KubernetesSource, OpensAWatchAnewThatIsSilentForTooLong) {
   Following kubernetes(relay.url(), options);
   auto& reader = kubernetes.reader;
   ASSERT_TRUE(reader.untilSynced());
+  api.put(kPods, pod("first"));
+  ASSERT_TRUE(reader.untilHas(keyOf("first")));
   relay.goDeaf();
   api.put(kPods, pod("a"));
   EXPECT_TRUE(reader.untilHas(keyOf("a")));
@@ -454,15 +456,18 @@ TEST(ServerPulse, AsksAtOnceWhenSomebodySuspectsAndNotWhileTheServerSpeaks) {
   }));
 }
 
-TEST(KubernetesSource, AsksLessAndLessForAKindOfWhichNothingIsEverHeard) {
+TEST(KubernetesSource, AsksLessAndLessForAKindOfWhichNothingIsHeardAnyMore) {
   ScriptedApi api;
   auto options = quick();
   options.longestSilence = milliseconds(100);
-  const auto began = std::chrono::steady_clock::now();
   Following kubernetes(api.url(), options);
+  ASSERT_TRUE(kubernetes.reader.untilSynced());
+  const auto began = std::chrono::steady_clock::now();
+  api.bookmark(kPods);
   EXPECT_TRUE(testing::eventually([&] { return api.asked("/pods?watch") >= 5; }));
   // The fifth is opened after 100, 200, 400 and 800 ms of silence.
   EXPECT_GE(std::chrono::steady_clock::now() - began, milliseconds(1500));
+  EXPECT_EQ(api.asked("/namespaces?watch"), 1) << "of which nothing was ever heard";
   EXPECT_EQ(api.asked("/pods?limit"), 1);
 }
 

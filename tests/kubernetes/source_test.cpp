@@ -342,6 +342,8 @@ TEST_F(KubernetesSourceReal, NoticesAConnectionThatHasGoneDeaf) {
   auto& reader = kubernetes.reader;
   ASSERT_TRUE(reader.untilSynced()) << reader.state().error;
   const auto lists = reader.state().resyncs;
+  makePod("first", "10.65.1.3");
+  ASSERT_TRUE(reader.untilHas(keyOf("first")));
   relay.goDeaf();
   makePod("a", "10.65.1.2");
   // The first new watch may get a connection that was kept, and is deaf too: 15 s for no answer.
