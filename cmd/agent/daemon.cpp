@@ -216,7 +216,7 @@ void Daemon::trimAfterLists() {
   trimDue_ = true;
   loop_.timers().at(clock_.now() + kTrimAfter, [this] {
     trimDue_ = false;
-    releaseFreeMemory();
+    releaseStartMemory();
   });
 }
 

@@ -32,12 +32,8 @@ void releaseText() {
 
 }  // namespace
 
-void releaseFreeMemory() {
-  malloc_trim(0);
-}
-
 void releaseStartMemory() {
-  releaseFreeMemory();
+  malloc_trim(0);
   releaseText();
 }
 
