@@ -6,81 +6,28 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
-#include "api/codec/base64.h"
 #include "bench/agent_process.h"
+#include "bench/kubernetes_cluster.h"
+#include "bench/kubernetes_flows.h"
 #include "bench/percentiles.h"
 #include "dataplane/ipset_driver.h"
 #include "tests/api/relay.h"
-#include "tests/kubernetes/api_server.h"
 
 /// The agent on a real Kubernetes API with a large cluster: its start, what it asks the server for
-/// and how much that is, from a change at the server to the kernel, and what heartbeats of nodes
-/// cost. Prints one JSON object a line. Needs root and tests/kubernetes/build.
-///   kubernetes [PODS [EVENTS]]     default 100000 and 300
+/// and how much that is, packets while it lists everything again, from a change at the server to
+/// the kernel, what heartbeats of nodes cost, and how soon it notices that the server hangs. Prints
+/// one JSON object a line; fails if a packet of an allowed flow is lost or one of a denied flow
+/// gets through. Needs root and tests/kubernetes/build.
+///   kubernetes [PODS [EVENTS [IDLE MINUTES]]]     default 100000, 300 and 10
 namespace margay::bench {
 namespace {
 
 using nlohmann::json;
 using testing::ApiServer;
-
-constexpr auto kMergePatch = "application/merge-patch+json";
-
-bool send(ApiServer& server, const std::string& method, const std::string& path, const json& body,
-          const std::string& type = "application/json") {
-  const auto reply = server.call(method, path, body.dump(), type);
-  if (reply.status / 100 != 2) std::cerr << method << ' ' << path << ": " << reply.body << '\n';
-  return reply.status / 100 == 2;
-}
-
-/// Where the server keeps an object. It reads JSON as well as what it writes itself.
-std::string storedAt(const json& object) {
-  static const std::map<std::string, std::string> kFolders = {
-      {"Namespace", "namespaces"}, {"Pod", "pods"}, {"NetworkPolicy", "networkpolicies"}};
-  const auto& metadata = object["metadata"];
-  return "/registry/" + kFolders.at(object["kind"]) + '/' +
-         (metadata.contains("namespace") ? metadata["namespace"].get<std::string>() + '/' : "") +
-         metadata["name"].get<std::string>();
-}
-
-bool createNode(ApiServer& server, const json& node) {
-  const std::string nodes = "/api/v1/nodes";
-  const std::string name = node["metadata"]["name"];
-  return send(server, "POST", nodes, node) && send(server, "PATCH", nodes + '/' + name + "/status",
-                                                   {{"status", node["status"]}}, kMergePatch);
-}
-
-/// Everything of the file. All but nodes are put where the server keeps them: two requests an
-/// object, as a kubelet makes them, would take longer than all that is measured.
-bool fill(ApiServer& server, const std::filesystem::path& file) {
-  constexpr std::size_t kAtOnce = 128;  // what etcd takes
-  std::ifstream in(file);
-  const auto items = json::parse(in)["items"];
-  for (std::size_t at = 0; at < items.size(); at += kAtOnce) {
-    json puts = json::array();
-    for (std::size_t i = at; i < std::min(items.size(), at + kAtOnce); ++i) {
-      if (items[i]["kind"] == "Node") {
-        if (!createNode(server, items[i])) return false;
-        continue;
-      }
-      puts.push_back({{"requestPut",
-                       {{"key", api::base64Encode(storedAt(items[i]))},
-                        {"value", api::base64Encode(items[i].dump())}}}});
-    }
-    if (puts.empty()) continue;
-    const auto answer =
-        api::test::post(server.etcd().url(), "/v3/kv/txn", json{{"success", puts}}.dump());
-    if (answer.find("succeeded") == std::string::npos) {
-      std::cerr << answer << '\n';
-      return false;
-    }
-  }
-  return true;
-}
 
 class Bench {
  public:
@@ -93,14 +40,27 @@ class Bench {
   /// On a server that has nothing yet.
   bool idle();
   bool start(int pods, int starts);
-  void minute(const std::string& which);
-  bool relist();
+  void idle(int minutes);
+  bool relist(Flows& flows);
   bool events(int count);
   void heartbeats(int count, int nodes);
+  bool hang();
 
  private:
+  /// What the agent has used and asked for up to now.
+  struct Use {
+    double requests = 0;
+    double bytes = 0;
+    double processor = 0;
+  };
+  [[nodiscard]] Use use() const {
+    return {static_cast<double>(server_.audit().size()),
+            static_cast<double>(relay_->bytesFromServer()), agent_->cpuSeconds()};
+  }
+  /// The sum of all series whose line begins so.
+  [[nodiscard]] double metric(const std::string& series) const;
   /// How often the agent has changed anything in the kernel.
-  [[nodiscard]] double kernelChanges() const;
+  [[nodiscard]] double kernelChanges() const { return metric("margay_dataplane_changes_total{"); }
   void startAgent() {
     agent_.reset();
     {
@@ -143,8 +103,12 @@ bool Bench::start(int pods, int starts) {
   double resident = 0;
   double highest = 0;
   double bytes = 0;
+  auto begin = Clock::now();
+  std::size_t requests = 0;
   for (int i = 0; i < starts; ++i) {
-    const auto begin = Clock::now();
+    agent_.reset();
+    requests = server_.audit().size();
+    begin = Clock::now();
     startAgent();
     if (!agent_->waitReady()) {
       std::cerr << "the agent does not get ready\n" << agent_->log();
@@ -161,34 +125,39 @@ bool Bench::start(int pods, int starts) {
   print({"resident memory after that", resident, "MiB", 0, 128});
   print({"more than without pods", resident - idleMemory_, "MiB", 0, 64});
   print({"highest resident memory", highest, "MiB", 0, 1024});
+  std::this_thread::sleep_until(begin + std::chrono::minutes(1));
+  const auto first = use();
+  const std::string which = " in the first minute, with the first lists";
+  print({"requests" + which, first.requests - static_cast<double>(requests), "", 0, 1000});
+  print({"bytes from the server" + which, first.bytes / 1e6, "MB", 0, 1000});
+  print({"processor" + which, first.processor, "s", 0, 60});
+  print({"resident memory after it", agent_->memory("VmRSS"), "MiB", 0, 128});
   return true;
 }
 
-void Bench::minute(const std::string& which) {
-  const auto requests = server_.audit().size();
-  const auto bytes = relay_->bytesFromServer();
-  const auto processor = agent_->cpuSeconds();
-  std::this_thread::sleep_for(std::chrono::minutes(1));
-  print(
-      {"requests of " + which, static_cast<double>(server_.audit().size() - requests), "", 0, 100});
-  print({"bytes from the server in " + which,
-         static_cast<double>(relay_->bytesFromServer() - bytes), "B", 0, 1e6});
-  print({"processor in " + which, 100 * (agent_->cpuSeconds() - processor) / 60, "% of a core", 0,
-         0.1});
+void Bench::idle(int minutes) {
+  const auto before = use();
+  std::this_thread::sleep_for(std::chrono::minutes(minutes));
+  const auto after = use();
+  const auto which = " in " + std::to_string(minutes) + " minutes without changes";
+  print({"requests" + which, after.requests - before.requests, "", 0, 20.0 * minutes});
+  print({"bytes from the server" + which, after.bytes - before.bytes, "B", 0, 1e5 * minutes});
+  print({"processor" + which, 100 * (after.processor - before.processor) / (60.0 * minutes),
+         "% of a core", 0, 0.1});
 }
 
-double Bench::kernelChanges() const {
+double Bench::metric(const std::string& series) const {
   const auto entered = where_.enter();
   const auto text = testing::shell("curl -s http://127.0.0.1:9091/metrics").output;
   double sum = 0;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);)
-    if (line.starts_with("margay_dataplane_changes_total{"))
-      sum += std::atof(line.c_str() + line.rfind(' '));
+    if (line.starts_with(series)) sum += std::atof(line.c_str() + line.rfind(' '));
   return sum;
 }
 
-bool Bench::relist() {
+bool Bench::relist(Flows& flows) {
+  flows.begin();
   const auto changes = kernelChanges();
   const auto processor = agent_->cpuSeconds();
   const auto begin = Clock::now();
@@ -199,11 +168,28 @@ bool Bench::relist() {
     std::cerr << waited.output;
     return false;
   }
+  const bool whole = flows.end();
   print({"all lists again", secondsSince(begin), "s", 0, 60});
   print({"of that, the agent's own processor time", agent_->cpuSeconds() - processor, "s", 0, 60});
   print({"changes to the kernel by that", kernelChanges() - changes, "", 0, 0});
+  std::this_thread::sleep_for(std::chrono::seconds(10));  // it gives memory back after five
   print({"resident memory after that", agent_->memory("VmRSS"), "MiB", 0, 128});
-  return true;
+  return whole;
+}
+
+bool Bench::hang() {
+  server_.freeze();
+  const auto begin = Clock::now();
+  const auto connected = [this] { return metric("margay_datastore_connected{") > 0; };
+  while (connected() && secondsSince(begin) < 700)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  print({"a server that hangs is noticed", secondsSince(begin), "s", 0, 90});
+  server_.thaw();
+  const auto thawed = Clock::now();
+  while (!connected() && secondsSince(thawed) < 60)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  print({"and that it goes on", secondsSince(thawed), "s", 0, 20});
+  return connected();
 }
 
 bool Bench::events(int count) {
@@ -222,17 +208,10 @@ bool Bench::events(int count) {
   for (int i = 0; i < count; ++i) {
     const auto address = "10.64.0." + std::to_string(150 + i % 100);
     const auto name = "event-" + std::to_string(i);
-    const json pod = {
-        {"kind", "Pod"},
-        {"metadata", {{"name", name}, {"namespace", "ns-0"}, {"labels", {{"app", "app-0"}}}}},
-        {"spec", {{"nodeName", "node-0"}, {"containers", {{{"name", "c"}, {"image", "i"}}}}}}};
-    const std::string pods = "/api/v1/namespaces/ns-0/pods";
-    const auto path = pods + '/' + name;
-    if (!send(server_, "POST", pods, pod)) return false;
-    const json status = {
-        {"status", {{"phase", "Running"}, {"podIP", address}, {"podIPs", {{{"ip", address}}}}}}};
+    const auto path = podPath("ns-0", name);
+    if (!schedulePod(server_, "ns-0", name)) return false;
     const auto begin = Clock::now();
-    if (!send(server_, "PATCH", path + "/status", status, kMergePatch)) return false;
+    if (!givePodAddress(server_, "ns-0", name, address)) return false;
     const auto answered = secondsSince(begin);
     while (!has("mgy4-local", address)) {
       if (secondsSince(begin) > 10) return false;
@@ -277,7 +256,7 @@ void Bench::heartbeats(int count, int nodes) {
   print({"changes to the kernel by heartbeats", kernelChanges() - changes, "", 0, 0});
 }
 
-int run(int pods, int events) {
+int run(int pods, int events, int minutes) {
   const auto where = testing::NetworkNamespace::create();
   auto server = ApiServer::make();
   if (!where || !server) {
@@ -294,12 +273,13 @@ int run(int pods, int events) {
   const auto began = Clock::now();
   if (!fill(*server, file)) return 1;
   std::cerr << "the server was filled in " << secondsSince(began) << " s\n";
-  if (!bench.start(pods, 3)) return 1;
-  bench.minute("the first minute after that");
-  bench.minute("an idle minute");
-  if (!bench.relist()) return 1;
+  const auto flows = Flows::on(*server, *where);
+  if (!flows || !bench.start(pods, 3)) return 1;
+  bench.idle(minutes);
+  bool done = bench.relist(*flows);
   bench.heartbeats(1000, pods / 110 + 1);
-  const bool done = bench.events(events);
+  done = bench.events(events) && done;
+  done = bench.hang() && done;
   close(home);
   return done ? 0 : 1;
 }
@@ -308,6 +288,8 @@ int run(int pods, int events) {
 }  // namespace margay::bench
 
 int main(int argc, char** argv) {
-  return margay::bench::run(argc > 1 ? std::atoi(argv[1]) : 100000,
-                            argc > 2 ? std::atoi(argv[2]) : 300);
+  const auto number = [&](int at, int otherwise) {
+    return argc > at ? std::atoi(argv[at]) : otherwise;
+  };
+  return margay::bench::run(number(1, 100000), number(2, 300), number(3, 10));
 }
