@@ -277,4 +277,20 @@ std::vector<std::string> FileSet::warnings() const {
   return out;
 }
 
+std::map<ObjectKey, Place> FileSet::places(const std::set<ObjectKey>& keys) const {
+  std::map<ObjectKey, Place> out;
+  for (const ObjectKey& key : keys) {
+    const auto all = candidates({key.kind, key.ns.view(), key.name});
+    if (all.empty()) continue;
+    const FileObject& from = object(all[0]);
+    Place place{std::string(kindText(key.kind)), key.name, paths_[all[0].file], from.document};
+    if (key.kind == Kind::WorkloadEndpoint && from.origin == Origin::Kubernetes) {
+      place.kind = kindText(Kind::Pod);
+      place.name = endpointIn(from)->workload();
+    }
+    out.emplace(key, std::move(place));
+  }
+  return out;
+}
+
 }  // namespace margay::api

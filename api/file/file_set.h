@@ -10,6 +10,7 @@
 #include "api/file/file_content.h"
 #include "api/file/object_index.h"
 #include "api/model/object.h"
+#include "api/store/mailbox.h"
 
 namespace margay::api {
 
@@ -38,6 +39,8 @@ class FileSet {
 
   [[nodiscard]] std::vector<InvalidObject> invalid() const;  ///< sorted
   [[nodiscard]] std::vector<std::string> warnings() const;
+  /// Where those of `keys` that are here come from. O(keys).
+  [[nodiscard]] std::map<ObjectKey, Place> places(const std::set<ObjectKey>& keys) const;
   [[nodiscard]] std::size_t size() const { return index_.size(); }
   [[nodiscard]] bool contains(const std::string& file) const { return ids_.contains(file); }
   [[nodiscard]] bool hasProblem(const std::string& file) const { return problems_.contains(file); }

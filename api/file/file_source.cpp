@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "api/file/directory_state.h"
 #include "api/file/inotify.h"
@@ -76,6 +77,13 @@ class FileSource::Watcher {
     }
     wake();
   }
+  void locate(std::set<ObjectKey> keys) {
+    {
+      const std::lock_guard lock(mutex_);
+      toLocate_ = std::move(keys);
+    }
+    wake();
+  }
 
  private:
   void wake() const {
@@ -104,11 +112,13 @@ class FileSource::Watcher {
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
-  std::vector<std::uint64_t> asked_;  // guarded by mutex_
+  std::vector<std::uint64_t> asked_;             // guarded by mutex_
+  std::optional<std::set<ObjectKey>> toLocate_;  // guarded by mutex_
 
   // The thread's own.
   Inotify inotify_;
   DirectoryState state_;
+  std::set<ObjectKey> located_;
   SourceState published_;
   bool everPublished_ = false;
   bool watchesFailed_ = false;
@@ -235,6 +245,10 @@ void FileSource::Watcher::takeRequests() {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto drained = ::read(wake_, &count, sizeof count);
   const std::lock_guard lock(mutex_);
+  if (toLocate_) {
+    located_ = *std::exchange(toLocate_, std::nullopt);
+    if (published_.connected) publish({});
+  }
   if (asked_.empty()) return;
   barriers_.insert(barriers_.end(), asked_.begin(), asked_.end());
   asked_.clear();
@@ -270,6 +284,7 @@ void FileSource::Watcher::publish(std::vector<Update> updates) {
   for (const Update& update : updates) ++state.events[update.key.kind];
   state.invalid = state_.objects().invalid();
   state.warnings = state_.objects().warnings();
+  state.places = state_.objects().places(located_);
   if (everPublished_ && updates.empty() && state == published_) return;
   everPublished_ = true;
   published_ = state;
@@ -348,6 +363,9 @@ void FileSource::stop() {
 }
 void FileSource::relist(std::uint64_t barrier) {
   watcher_->relist(barrier);
+}
+void FileSource::locate(std::set<ObjectKey> keys) {
+  watcher_->locate(std::move(keys));
 }
 
 }  // namespace margay::api

@@ -28,7 +28,7 @@ struct FileSourceOptions {
 /// The source "file": every manifest below a directory, watched by inotify, and read by a thread of
 /// its own. A file that does not parse, or cannot be read, keeps the objects it last gave and is
 /// named in SourceState::invalid; while the directory is away everything stays and the source is
-/// not connected. start, stop and relist may be called on any thread.
+/// not connected. start, stop, relist and locate may be called on any thread.
 class FileSource final : public Source {
  public:
   FileSource(const std::string& directory, Mailbox& mailbox, const FileSourceOptions& options = {});
@@ -39,6 +39,7 @@ class FileSource final : public Source {
   void stop() override;
   /// The barrier waits for files that are being written, and for a directory that is away.
   void relist(std::uint64_t barrier) override;
+  void locate(std::set<ObjectKey> keys) override;
 
  private:
   class Watcher;

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,6 +13,15 @@
 #include "api/model/object.h"
 
 namespace margay::api {
+
+/// Where the writer of an object finds it, and what he calls it.
+struct Place {
+  std::string kind;  ///< as written: "Pod" where the key says WorkloadEndpoint
+  std::string name;  ///< as written: "web-1"
+  std::string file;
+  int document = 0;  ///< 1-based
+  bool operator==(const Place&) const = default;
+};
 
 /// What the loop knows of one source.
 struct SourceState {
@@ -22,6 +32,7 @@ struct SourceState {
   std::map<Kind, std::uint64_t> events;
   std::vector<InvalidObject> invalid;  ///< sorted
   std::vector<std::string> warnings;   ///< about objects that are used all the same
+  std::map<ObjectKey, Place> places;   ///< of the objects last asked for with Source::locate
   bool operator==(const SourceState&) const = default;
 };
 
@@ -70,6 +81,9 @@ class Source {
   virtual void stop() = 0;
   /// Lists everything again, posts what differs, then posts `barrier`. Any thread; returns at once.
   virtual void relist(std::uint64_t barrier) = 0;
+  /// From now on SourceState::places says where these objects are, as far as it has them. Any
+  /// thread; returns at once. Sources whose keys say it all do nothing.
+  virtual void locate(std::set<ObjectKey> /*keys*/) {}
 };
 
 }  // namespace margay::api

@@ -46,6 +46,9 @@ Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, Backend
               {[this] { rebuild(); }, [this] { return controller_->options().statics; }}),
       tasks_([this] { loop_.poke(); }),
       reporter_(metrics_),
+      noticeLog_([this](const auto& keys) {
+        for (auto& source : sources_) source->locate(keys);
+      }),
       readiness_(obstacle(settings)),
       routeNotices_(kernel_->routes(), loop_.timers(), [this] { loop_.poke(); }),
       neighbourNotices_(kernel_->neighbours(), loop_.timers(), [this] { loop_.poke(); }),
@@ -312,8 +315,8 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
     log::info("ready", {{"endpoints", controller_->engine().counts().localEndpoints}});
   }
   kernel_->report(metrics_);
-  reporter_.report(report, *controller_, states_);
-  noticeLog_.report(*controller_, clock_.now());
+  noticeLog_.report(*controller_, states_.all(), clock_.now());
+  reporter_.report(report, *controller_, states_, noticeLog_.newest());
   if (statusReporter_) reportStatus();
 }
 
@@ -386,8 +389,7 @@ StatusView Daemon::statusView() const {
   for (const auto* table : kernel_->tables()) view.tables.push_back(table->status());
   view.now = clock_.now();
   view.counts = controller_->engine().counts();
-  view.problems = controller_->problems();
-  view.notices = controller_->notices();
+  view.remarks = remarks(*controller_);
   view.skippedRoutes = controller_->skippedRoutes();
   view.parameterProblems = parameters_.get().problems();
   view.warnings = settings_.warnings;

@@ -220,10 +220,9 @@ std::vector<api::InvalidObject> invalidObjects(const StatusView& view) {
   std::vector<api::InvalidObject> out;
   for (const auto& [name, source] : view.sources)
     out.insert(out.end(), source.invalid.begin(), source.invalid.end());
-  for (const auto& problem : view.problems) {
-    if (problem.severity != controllers::EndpointProblem::Severity::Error) continue;
-    out.push_back({problem.endpoint.kind, std::string(api::kindText(problem.endpoint.kind)),
-                   problem.endpoint.ns.str(), problem.endpoint.name, "", 0, "", problem.reason});
+  const auto places = placesOf(view.sources);
+  for (const auto& remark : view.remarks) {
+    if (remark.cause == Remark::Cause::Conflict) out.push_back(asWritten(remark, places));
   }
   return out;
 }
@@ -253,11 +252,10 @@ Json statusJson(const StatusView& view) {
   for (const auto& table : view.tables) out["tables"].push_back(tableJson(table, view.now));
   for (const auto& object : invalidObjects(view))
     out["invalidObjects"].push_back(invalidJson(object));
-  for (const auto& problem : view.problems) {
-    if (problem.severity == controllers::EndpointProblem::Severity::Warning)
-      out["warnings"].push_back(problem.endpoint.str() + ": " + problem.reason);
+  const auto places = placesOf(view.sources);
+  for (const auto& remark : view.remarks) {
+    if (remark.cause != Remark::Cause::Conflict) out["warnings"].push_back(text(remark, places));
   }
-  for (const auto& notice : view.notices) out["warnings"].push_back(notice.str());
   for (const auto& skipped : view.skippedRoutes)
     out["warnings"].push_back("no route for " + skipped.name + ": " + skipped.reason);
   for (const auto& problem : view.parameterProblems)

@@ -6,6 +6,7 @@
 
 #include "api/config/parameters.h"
 #include "api/store/mailbox.h"
+#include "cmd/agent/remarks.h"
 #include "controllers/node/node_controller.h"
 #include "reconcile/table.h"
 
@@ -38,8 +39,7 @@ struct StatusView {
   std::vector<reconcile::TableStatus> tables;
   TimePoint now{};
   controllers::PolicyCounts counts;
-  std::vector<controllers::EndpointProblem> problems;
-  std::vector<controllers::Notice> notices;
+  std::vector<Remark> remarks;
   std::vector<controllers::SkippedRoute> skippedRoutes;
   std::vector<api::ParameterProblem> parameterProblems;
   /// Chains of others that drop by policy, and what is done about it.
@@ -47,7 +47,7 @@ struct StatusView {
   std::vector<std::string> warnings;
 };
 [[nodiscard]] Json statusJson(const StatusView& view);
-/// Objects that cannot be used, of all sources, and endpoints with an error.
+/// Objects that cannot be used, of all sources, and endpoints of which a part is left out.
 [[nodiscard]] std::vector<api::InvalidObject> invalidObjects(const StatusView& view);
 
 }  // namespace margay::agent

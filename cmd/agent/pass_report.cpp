@@ -1,15 +1,12 @@
 #include "cmd/agent/pass_report.h"
 
-#include <map>
-#include <tuple>
-
 #include "base/log.h"
 
 namespace margay::agent {
 
 void PassReporter::report(const reconcile::PassReport& pass,
                           const controllers::NodeController& controller,
-                          const SourceStates& sources) {
+                          const SourceStates& sources, std::span<const Remark> remarks) {
   metrics_.reconcileDuration("kernel", pass.took - pass.computing);
   const auto counts = controller.engine().counts();
   metrics_.endpoints("local", counts.localEndpoints);
@@ -22,7 +19,7 @@ void PassReporter::report(const reconcile::PassReport& pass,
     for (const auto& [kind, total] : state.events)
       metrics_.sourceEvents(name, api::kindText(kind), total);
   }
-  reportInvalid(controller, sources);
+  reportInvalid(sources, remarks);
   if (pass.changed > 0) {
     const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(pass.took);
     log::info(pass.failed == 0 ? "converged" : "changed in part; the rest is tried again",
@@ -43,25 +40,9 @@ std::string changesByTable(const reconcile::PassReport& pass) {
   return out;
 }
 
-void PassReporter::reportInvalid(const controllers::NodeController& controller,
-                                 const SourceStates& sources) {
-  std::map<std::string, std::size_t> invalid;
-  for (const auto& kind : invalidKinds_) invalid[kind] = 0;
-  for (const auto& [name, state] : sources.all()) {
-    const api::InvalidObject* before = nullptr;  // of one object all that is wrong stands together
-    for (const auto& object : state.invalid) {
-      const auto identity = [](const api::InvalidObject& of) {
-        return std::tie(of.kind, of.ns, of.name, of.file, of.document);
-      };
-      if (before == nullptr || identity(*before) != identity(object))
-        ++invalid[std::string(api::kindText(object.kind))];
-      before = &object;
-    }
-  }
-  for (const auto& problem : controller.problems()) {
-    if (problem.severity == controllers::EndpointProblem::Severity::Error)
-      ++invalid[std::string(api::kindText(problem.endpoint.kind))];
-  }
+void PassReporter::reportInvalid(const SourceStates& sources, std::span<const Remark> remarks) {
+  auto invalid = invalidByKind(sources.all(), remarks);
+  for (const auto& kind : invalidKinds_) invalid.try_emplace(kind, 0);
   for (const auto& [kind, count] : invalid) {
     invalidKinds_.insert(kind);
     metrics_.invalidObjects(kind, count);

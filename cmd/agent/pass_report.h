@@ -1,8 +1,10 @@
 #pragma once
 
 #include <set>
+#include <span>
 #include <string>
 
+#include "cmd/agent/remarks.h"
 #include "cmd/agent/source_states.h"
 #include "controllers/node/node_controller.h"
 #include "metrics/metrics.h"
@@ -19,10 +21,10 @@ class PassReporter {
  public:
   explicit PassReporter(metrics::Metrics& metrics) : metrics_(metrics) {}
   void report(const reconcile::PassReport& pass, const controllers::NodeController& controller,
-              const SourceStates& sources);
+              const SourceStates& sources, std::span<const Remark> remarks);
 
  private:
-  void reportInvalid(const controllers::NodeController& controller, const SourceStates& sources);
+  void reportInvalid(const SourceStates& sources, std::span<const Remark> remarks);
 
   metrics::Metrics& metrics_;
   std::set<std::string> invalidKinds_;  // of which a gauge exists

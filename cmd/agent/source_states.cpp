@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "base/log.h"
+#include "cmd/agent/remarks.h"
 
 namespace margay::agent {
 namespace {
@@ -18,15 +19,7 @@ Invalid without(const Invalid& all, const Invalid& others) {
 }
 
 void logInvalid(const Invalid& before, const Invalid& now) {
-  for (const auto& object : without(now, before)) {
-    log::warn("an object cannot be used", {{"kind", object.kindName},
-                                           {"namespace", object.ns},
-                                           {"name", object.name},
-                                           {"file", object.file},
-                                           {"document", object.document},
-                                           {"field", object.field},
-                                           {"reason", object.reason}});
-  }
+  for (const auto& object : without(now, before)) warnOf("an object cannot be used", object);
   for (const auto& object : without(before, now)) {
     log::info("an object is no longer in the way", {{"kind", object.kindName},
                                                     {"namespace", object.ns},

@@ -8,6 +8,9 @@ namespace {
 
 using Severity = EndpointProblem::Severity;
 
+constexpr auto kInterfaceField = "spec.interfaceName";
+constexpr auto kAddressField = "spec.ipNetworks";
+
 auto placeOf(auto& interfaces, const dataplane::IfName& device) {
   return std::lower_bound(interfaces.begin(), interfaces.end(), device,
                           [](const WorkloadInterface& held, const dataplane::IfName& name) {
@@ -36,7 +39,7 @@ void InterfaceTable::set(std::shared_ptr<const LocalEndpoint> endpoint) {
   const auto device = endpoint->interfaceName;
   endpoints_.emplace(key, std::move(endpoint));
   if (auto problem = interfaceNameProblem(device, prefixes_)) {
-    problems_[key] = {{key, Severity::Error, std::move(*problem)}};
+    problems_[key] = {{key, Severity::Error, kInterfaceField, std::move(*problem)}};
   } else {
     claim(key, device);
   }
@@ -119,7 +122,7 @@ void InterfaceTable::rebuild(const dataplane::IfName& device,
     problems_.erase(key);
     if (key == owner) continue;
     problems_[key] = {
-        {key, Severity::Error,
+        {key, Severity::Error, kInterfaceField,
          "interface " + device + " belongs to " + owner.str() + ": delete one of the two"}};
   }
   auto now = built(device, owner);
@@ -146,7 +149,7 @@ WorkloadInterface InterfaceTable::built(const dataplane::IfName& device,
       checkPools(key, address);
     } else {
       problems_[key].push_back(
-          {key, Severity::Error,
+          {key, Severity::Error, kAddressField,
            "address " + address.str() + " belongs to " + owner.str() + ": delete one of the two"});
     }
   }
@@ -156,7 +159,7 @@ WorkloadInterface InterfaceTable::built(const dataplane::IfName& device,
 void InterfaceTable::checkPools(const api::ObjectKey& key, const Prefix& address) {
   const auto contains = [&](const api::IPPool& pool) { return pool.cidr.contains(address); };
   if (pools_.empty() || std::any_of(pools_.begin(), pools_.end(), contains)) return;
-  problems_[key].push_back({key, Severity::Warning,
+  problems_[key].push_back({key, Severity::Warning, kAddressField,
                             "address " + address.str() +
                                 " is in no IPPool: add a pool that contains it or change the "
                                 "address"});

@@ -28,6 +28,7 @@ struct EndpointProblem {
   enum class Severity : std::uint8_t { Warning, Error };
   api::ObjectKey endpoint;
   Severity severity = Severity::Error;
+  std::string field;   ///< of the WorkloadEndpoint: "spec.ipNetworks"
   std::string reason;  ///< what is wrong and what to do
   auto operator<=>(const EndpointProblem&) const = default;
 };

@@ -173,6 +173,24 @@ TEST(FileSet, ACalicoNodeAddsToTheKubernetesNode) {
       std::get<std::shared_ptr<const Node>>(world.objects.at({Kind::Node, {}, "n"}))->bgpAddress4);
 }
 
+TEST(FileSet, SaysWhereAnObjectIsAndWhatItsWriterCallsIt) {
+  World world;
+  world.apply({{"a.yaml", content(ns("x", "t") + pod("web-1", "n1", "10.0.0.1"), "a.yaml")},
+               {"b.yaml", content(endpoint("n1-docker-c1-eth0",
+                                           "node: n1, orchestrator: docker, "
+                                           "workload: c1, endpoint: eth0, "
+                                           "interfaceName: cali1, ipNetworks: "
+                                           "[10.0.0.2/32]"),
+                                  "b.yaml")}});
+  const ObjectKey web{Kind::WorkloadEndpoint, "default", "n1-k8s-web--1-eth0"};
+  const ObjectKey own{Kind::WorkloadEndpoint, "default", "n1-docker-c1-eth0"};
+  const ObjectKey gone{Kind::Profile, {}, "gone"};
+  EXPECT_THAT(
+      world.set.places({web, own, gone}),
+      ElementsAre(std::pair{own, Place{"WorkloadEndpoint", "n1-docker-c1-eth0", "b.yaml", 1}},
+                  std::pair{web, Place{"Pod", "web-1", "a.yaml", 2}}));
+}
+
 TEST(FileSet, AProblemKeepsWhatAFileLastGaveUntilItIsMended) {
   World world;
   world.put("a.yaml", ns("x", "t"));

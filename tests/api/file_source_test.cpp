@@ -288,6 +288,24 @@ TEST_F(FileSourceTest, NamesFilesThatCannotBeRead) {
   until([&] { return source().invalid.empty(); });
 }
 
+TEST_F(FileSourceTest, SaysWhereObjectsAreFromWhenItIsAskedOn) {
+  write("a.yaml", namespaceYaml("one"));
+  start();
+  EXPECT_THAT(source().places, IsEmpty());
+  const ObjectKey key{Kind::Profile, {}, "kns.one"};
+  const auto file = [&] {
+    const auto place = source().places.find(key);
+    return place == source().places.end() ? "" : place->second.file;
+  };
+  source_->locate({key});
+  until([&] { return file() == "a.yaml"; });
+  replace("b.yaml", namespaceYaml("one"));
+  fs::remove(data_ / "a.yaml");
+  until([&] { return file() == "b.yaml"; });
+  source_->locate({});
+  until([&] { return source().places.empty(); });
+}
+
 TEST_F(FileSourceTest, ABarrierComesAfterWhatWasWrittenBeforeIt) {
   start();
   for (int i = 0; i < 20; ++i) {

@@ -8,15 +8,17 @@
 namespace margay::agent {
 namespace {
 
-using controllers::Notice;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 class NoticeLogTest : public ::testing::Test {
  protected:
   margay::testing::FakeClock clock;
-  NoticeLog log;
-  const Notice tier{{api::Kind::GlobalNetworkPolicy, {}, "p"}, "spec.tier", "there is no Tier t"};
+  std::vector<std::set<api::ObjectKey>> asked;
+  NoticeLog log{[this](const auto& keys) { asked.push_back(keys); }};
+  const api::ObjectKey policy{api::Kind::GlobalNetworkPolicy, {}, "p"};
+  const Remark tier{policy, policy, Remark::Cause::Reference, "spec.tier", "there is no Tier t"};
 };
 
 TEST_F(NoticeLogTest, SaysNothingOfWhatIsOnlyLate) {
@@ -37,6 +39,33 @@ TEST_F(NoticeLogTest, SaysOnceWhatLastsAndOnceThatItIsOver) {
   EXPECT_THAT(log.take({reworded}, clock.now()).lasting, IsEmpty());
   EXPECT_THAT(log.take({}, clock.now()).over, ElementsAre(reworded));
   EXPECT_THAT(log.take({}, clock.now()).over, IsEmpty());
+}
+
+TEST_F(NoticeLogTest, SaysEachOfTwoThingsAboutOneField) {
+  const api::ObjectKey pod{api::Kind::WorkloadEndpoint, "default", "n1-k8s-a-eth0"};
+  const Remark one{pod, pod, Remark::Cause::Reference, "spec.ipNetworks", "10.1.0.1"};
+  const Remark two{pod, pod, Remark::Cause::Reference, "spec.ipNetworks", "10.1.0.2"};
+  (void)log.take({one, two}, clock.now());
+  clock.advance(NoticeLog::kLasts);
+  EXPECT_THAT(log.take({one, two}, clock.now()).lasting, ElementsAre(one, two));
+}
+
+TEST_F(NoticeLogTest, AsksWhereTheObjectsAreWheneverTheseAreOthers) {
+  controllers::NodeController controller("n1", {});
+  api::Policy lost;
+  lost.name = "p";
+  lost.tier = "t";
+  controller.update({policy, std::make_shared<const api::Policy>(lost)});
+  log.report(controller, {}, clock.now());
+  EXPECT_THAT(log.newest(), ElementsAre(::testing::Field(&Remark::written, policy)));
+  EXPECT_THAT(asked, ElementsAre(std::set{policy}));
+  clock.advance(std::chrono::seconds(1));
+  log.report(controller, {}, clock.now());
+  EXPECT_THAT(asked, SizeIs(1));
+  controller.update({policy, std::nullopt});
+  clock.advance(std::chrono::seconds(1));
+  log.report(controller, {}, clock.now());
+  EXPECT_THAT(asked, ElementsAre(std::set{policy}, IsEmpty()));
 }
 
 }  // namespace

@@ -48,12 +48,70 @@ TEST(StatusJson, SaysWhatEachTableCounts) {
   EXPECT_THAT(units, ElementsAre("chains", "members", "elements", "routes", "refused parts"));
 }
 
-TEST(StatusJson, TellsNoticesAsWarningsWithObjectFieldAndReason) {
+class Remarks : public ::testing::Test {
+ protected:
+  const api::ObjectKey endpoint{api::Kind::WorkloadEndpoint, "default", "n1-k8s-web--1-eth0"};
+  const Remark outside{endpoint, endpoint, Remark::Cause::Reference, "spec.ipNetworks",
+                       "address 10.99.0.1/32 is in no IPPool"};
+  const Remark taken{endpoint, endpoint, Remark::Cause::Conflict, "spec.ipNetworks",
+                     "address 10.1.0.1/32 belongs to another"};
+  const Remark late{endpoint, endpoint, Remark::Cause::Host, "", "there is no interface cali1"};
+  const Remark profile{{api::Kind::Profile, {}, "web"},
+                       endpoint,
+                       Remark::Cause::Reference,
+                       "spec.profiles",
+                       "does not exist"};
+  const Places pod{{endpoint, {"Pod", "web-1", "pods.yaml", 3}}};
+};
+
+TEST_F(Remarks, AreToldByTheKeyWhereNoFileIsKnown) {
+  EXPECT_EQ(text(outside, {}),
+            "WorkloadEndpoint default/n1-k8s-web--1-eth0: spec.ipNetworks: address 10.99.0.1/32 is "
+            "in no IPPool");
+}
+
+TEST_F(Remarks, AreToldInTheTermsOfTheFile) {
+  EXPECT_EQ(text(outside, pod),
+            "Pod default/web-1 (pods.yaml, document 3): status.podIPs: address 10.99.0.1/32 is in "
+            "no IPPool");
+  EXPECT_EQ(text(late, pod),
+            "Pod default/web-1 (pods.yaml, document 3): there is no interface cali1");
+  const Places calico{{endpoint, {"WorkloadEndpoint", "n1-k8s-web--1-eth0", "w.yaml", 1}}};
+  EXPECT_EQ(text(profile, calico),
+            "WorkloadEndpoint default/n1-k8s-web--1-eth0 (w.yaml, document 1): spec.profiles: "
+            "Profile web does not exist");
+}
+
+TEST_F(Remarks, AreWarningsUnlessSomethingIsLeftOut) {
   StatusView view;
-  view.notices.push_back(
-      {{api::Kind::GlobalNetworkPolicy, {}, "p"}, "spec.tier", "there is no Tier t"});
-  EXPECT_EQ(statusJson(view)["warnings"][0],
-            "GlobalNetworkPolicy p: spec.tier: there is no Tier t");
+  view.remarks = {outside, taken};
+  view.sources["file"].places = pod;
+  const auto status = statusJson(view);
+  ASSERT_EQ(status["warnings"].size(), 1U);
+  EXPECT_EQ(status["warnings"][0], text(outside, pod));
+  ASSERT_EQ(status["invalidObjects"].size(), 1U);
+  EXPECT_EQ(status["invalidObjects"][0]["file"], "pods.yaml");
+  EXPECT_EQ(status["invalidObjects"][0]["document"], 3);
+  EXPECT_EQ(status["invalidObjects"][0]["name"], "web-1");
+}
+
+TEST_F(Remarks, CountWithWhatCannotBeUsedEachObjectOnce) {
+  std::map<std::string, api::SourceState> sources;
+  const api::InvalidObject policy{.kind = api::Kind::GlobalNetworkPolicy,
+                                  .kindName = "GlobalNetworkPolicy",
+                                  .name = "p",
+                                  .file = "p.yaml",
+                                  .document = 1,
+                                  .field = "spec.order"};
+  auto again = policy;
+  again.field = "spec.tier";
+  auto other = policy;
+  other.document = 2;
+  sources["file"].invalid = {policy, again, other};
+  const std::vector<Remark> all{outside, taken, profile, late};
+  EXPECT_EQ(invalidByKind(sources, all), (std::map<std::string, std::size_t>{
+                                             {"GlobalNetworkPolicy", 2}, {"WorkloadEndpoint", 1}}));
+  EXPECT_EQ(invalidByKind({}, std::vector{late}).size(), 0U) << "the host is late, not the object";
 }
 
 }  // namespace

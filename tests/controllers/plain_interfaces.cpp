@@ -21,11 +21,11 @@ PlainInterfaces plainInterfaces(std::span<const std::shared_ptr<const LocalEndpo
     const api::ObjectKey key = keyOf(endpoint);
     const std::string& device = local->interfaceName;
     if (auto problem = interfaceNameProblem(device, prefixes)) {
-      out.problems.push_back({key, Severity::Error, *problem});
+      out.problems.push_back({key, Severity::Error, "spec.interfaceName", *problem});
       continue;
     }
     if (const auto [owner, fresh] = devices.emplace(device, key); !fresh) {
-      out.problems.push_back({key, Severity::Error,
+      out.problems.push_back({key, Severity::Error, "spec.interfaceName",
                               "interface " + device + " belongs to " + owner->second.str() +
                                   ": delete one of the two"});
       continue;
@@ -36,7 +36,7 @@ PlainInterfaces plainInterfaces(std::span<const std::shared_ptr<const LocalEndpo
     for (const Prefix& address : endpoint.addresses) {
       if (const auto [owner, fresh] = addresses.emplace(address, key); !fresh) {
         if (owner->second == key) continue;
-        out.problems.push_back({key, Severity::Error,
+        out.problems.push_back({key, Severity::Error, "spec.ipNetworks",
                                 "address " + address.str() + " belongs to " + owner->second.str() +
                                     ": delete one of the two"});
         continue;
@@ -45,7 +45,7 @@ PlainInterfaces plainInterfaces(std::span<const std::shared_ptr<const LocalEndpo
       const auto contains = [&](const api::IPPool& pool) { return pool.cidr.contains(address); };
       if (!pools.empty() && std::none_of(pools.begin(), pools.end(), contains)) {
         out.problems.push_back(
-            {key, Severity::Warning,
+            {key, Severity::Warning, "spec.ipNetworks",
              "address " + address.str() +
                  " is in no IPPool: add a pool that contains it or change the address"});
       }
