@@ -167,17 +167,22 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
                                     ? settings.environment.at("MARGAY_LOG_LEVEL")
                                     : "info"));
   auto parameters = parametersOf(settings, std::nullopt, std::nullopt);
-  const bool six = fs::exists("/proc/sys/net/ipv6/conf/all");
-  auto options = nodeOptionsOf(parameters, settings.networkingBackend,
-                               firstLine("/proc/sys/net/ipv4/conf/default/rp_filter"), six);
+  const auto survey = dataplane::surveyRules();
+  if (!survey) return Fail(survey.error());
+  auto choice = chooseBackend(parameters, *survey, Backend::Nft);
+  const auto optionsFor = [&](Backend backend) {
+    return nodeOptionsOf(parameters,
+                         {.backend = backend,
+                          .networkingBackend = settings.networkingBackend,
+                          .defaultRpFilter = firstLine("/proc/sys/net/ipv4/conf/default/rp_filter"),
+                          .ipv6 = fs::exists("/proc/sys/net/ipv6/conf/all")});
+  };
+  auto options = optionsFor(choice.backend);
   if (!options) return Fail(options.error());
   auto source = sourceMaker(settings, *options);
   if (!source) return Fail(source.error());
   auto lock = lockOf(settings.runDir, mode);
   if (!lock) return Fail(lock.error());
-  const auto survey = dataplane::surveyRules();
-  if (!survey) return Fail(survey.error());
-  auto choice = chooseBackend(parameters, *survey, Backend::Nft);
   Kernel::Options kernelOptions;
   kernelOptions.families = options->families;
   kernelOptions.interfacePrefixes = options->statics.interfacePrefixes;
@@ -187,7 +192,7 @@ Result<std::unique_ptr<Agent>> Agent::create(Settings settings, Mode mode) {
   if (mode == Mode::Daemon) kernelOptions.purge = FlowPurge::Thread::Own;
   auto kernel = openKernel(kernelOptions, parameters, choice);
   if (!kernel) return Fail(kernel.error());
-  options->statics.dispatch = dispatchOf(choice.backend);
+  if (options = optionsFor(choice.backend); !options) return Fail(options.error());
   const auto links = (*kernel)->links().list();
   if (!links) return Fail(links.error());
   if (mode != Mode::Cleanup && ipvsModeInUse(*links)) {

@@ -202,8 +202,7 @@ void Daemon::takeMail() {
   }
   bool lookNow = !wasSynced;
   if (parametersChanged) {
-    if (auto options = parameters_.changed(controller_->options())) {
-      options->statics.dispatch = controller_->options().statics.dispatch;
+    if (auto options = parameters_.changed(controller_->options(), keeper_.choice().backend)) {
       controller_->setOptions(std::move(*options));
       lookNow = true;
     }
@@ -225,10 +224,8 @@ void Daemon::trimAfterLists() {
 
 /// The same objects for a kernel whose rules are another backend's: everything is new to it.
 void Daemon::rebuild() {
-  auto options = controller_->options();
-  options.statics.dispatch = dispatchOf(keeper_.choice().backend);
-  auto fresh =
-      std::make_unique<controllers::NodeController>(settings_.nodeName, std::move(options));
+  auto fresh = std::make_unique<controllers::NodeController>(
+      settings_.nodeName, parameters_.forBackend(controller_->options(), keeper_.choice().backend));
   for (auto& [key, value] : controller_->objects()) fresh->update({key, value});
   controller_ = std::move(fresh);
   linksDirty_ = true;

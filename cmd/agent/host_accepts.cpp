@@ -72,7 +72,7 @@ AcceptReport acceptReport(Backend backend, const dataplane::RuleSurvey& survey,
                                    [&](const auto& hook) { return hook.chain == chain.chain; });
       line += any ? "what policy allows is accepted at its end, by rules with the comment "
                     "\"margay:last: ...\""
-                  : "so it stays, for IptablesFilterAllowAction is RETURN";
+                  : "so it stays, for FilterAllowAction is RETURN";
       out.done.push_back(std::move(line));
     }
   };

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "api/model/object.h"
+#include "cmd/agent/backend.h"
 #include "cmd/agent/settings.h"
 #include "controllers/node/node_controller.h"
 
@@ -23,10 +24,17 @@ class LiveParameters {
   /// After updates were taken: the options to go on with, or none if nothing is different.
   /// Parameters that cannot be used are logged, and the old ones stay in force. `now`: the options
   /// in force.
-  std::optional<controllers::NodeOptions> changed(const controllers::NodeOptions& now);
+  std::optional<controllers::NodeOptions> changed(const controllers::NodeOptions& now,
+                                                  Backend backend);
+  /// `now`, as rules in `backend` need it.
+  [[nodiscard]] controllers::NodeOptions forBackend(const controllers::NodeOptions& now,
+                                                    Backend backend) const;
 
  private:
   [[nodiscard]] std::optional<api::FelixConfiguration> find(const std::string& name) const;
+  [[nodiscard]] Result<controllers::NodeOptions> options(const api::Parameters& parameters,
+                                                         const controllers::NodeOptions& now,
+                                                         Backend backend) const;
 
   const Settings& settings_;
   api::Parameters parameters_;

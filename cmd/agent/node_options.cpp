@@ -25,22 +25,48 @@ controllers::Encapsulation encapsulation(bool allowed) {
   return allowed ? controllers::Encapsulation::Allow : controllers::Encapsulation::Drop;
 }
 
+/// The parameter that rules follow: "MarkMask" is IptablesMarkMask or NftablesMarkMask.
+std::string ruleParameter(const api::Parameters& parameters, Backend backend,
+                          const std::string& name) {
+  const auto iptables = "Iptables" + name;
+  const auto nftables = "Nftables" + name;
+  if (backend == Backend::Legacy) return iptables;
+  const bool counts = parameters.text("NFTablesMode") == "Enabled" ||
+                      parameters.all().find(nftables)->second.origin != "default";
+  return counts ? nftables : iptables;
+}
+
+/// What the rule parameters say.
+Result<void> takeRuleParameters(const api::Parameters& parameters, Backend backend,
+                                controllers::StaticOptions& out) {
+  const auto maskName = ruleParameter(parameters, backend, "MarkMask");
+  const auto marks = controllers::allocateMarks(parameters.mask(maskName));
+  if (!marks) {
+    return Fail(withContext(marks.error(), maskName.starts_with("Nft") ? "FELIX_NFTABLESMARKMASK"
+                                                                       : "FELIX_IPTABLESMARKMASK"));
+  }
+  out.rules.marks = *marks;
+  const auto is = [&](const char* name, const char* value) {
+    return parameters.text(ruleParameter(parameters, backend, name)) == value;
+  };
+  out.rules.deny = is("FilterDenyAction", "REJECT") ? controllers::DenyAction::Reject
+                                                    : controllers::DenyAction::Drop;
+  out.allow = is("FilterAllowAction", "RETURN") ? controllers::AllowAction::Return
+                                                : controllers::AllowAction::Accept;
+  return {};
+}
+
 }  // namespace
 
-Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters,
-                                  const std::string& networkingBackend,
-                                  const std::string& defaultRpFilter, bool kernelHasIpv6) {
+Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters, const NodeFacts& facts) {
   NodeOptions out;
-  const bool six = parameters.flag("Ipv6Support") && kernelHasIpv6;
+  const bool six = parameters.flag("Ipv6Support") && facts.ipv6;
   if (!six) out.families = {Family::V4};
 
-  const auto marks = controllers::allocateMarks(parameters.mask("IptablesMarkMask"));
-  if (!marks) return Fail(withContext(marks.error(), "FELIX_IPTABLESMARKMASK"));
   auto& statics = out.statics;
-  statics.rules.marks = *marks;
-  statics.rules.deny = parameters.text("IptablesFilterDenyAction") == "REJECT"
-                           ? controllers::DenyAction::Reject
-                           : controllers::DenyAction::Drop;
+  if (auto taken = takeRuleParameters(parameters, facts.backend, statics); !taken)
+    return Fail(taken.error());
+  statics.dispatch = dispatchOf(facts.backend);
   statics.rules.logPrefix = parameters.text("LogPrefix");
   statics.rules.logRateLimit = controllers::parseRateLimit(
       parameters.text("LogActionRateLimit"),
@@ -48,9 +74,6 @@ Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters,
   if (auto prefixes = parameters.list("InterfacePrefix"); !prefixes.empty())
     statics.interfacePrefixes = std::move(prefixes);
   statics.endpointToHost = hostAction(parameters.text("DefaultEndpointToHostAction"));
-  statics.allow = parameters.text("IptablesFilterAllowAction") == "RETURN"
-                      ? controllers::AllowAction::Return
-                      : controllers::AllowAction::Accept;
   statics.invalid = parameters.flag("DisableConntrackInvalidCheck")
                         ? controllers::InvalidPackets::Ignore
                         : controllers::InvalidPackets::Drop;
@@ -68,7 +91,7 @@ Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters,
       static_cast<std::uint32_t>(parameters.integer("IPv6NormalRoutePriority"));
   out.endpoints.sourceV4 = Address::parse(parameters.text("DeviceRouteSourceAddress"));
   out.endpoints.sourceV6 = Address::parse(parameters.text("DeviceRouteSourceAddressIPv6"));
-  out.endpoints.defaultRpFilter = defaultRpFilter;
+  out.endpoints.defaultRpFilter = facts.defaultRpFilter;
   out.endpoints.ipv6 = six;
 
   out.nat.address = Address::parse(parameters.text("NATOutgoingAddress"));
@@ -81,7 +104,7 @@ Result<NodeOptions> nodeOptionsOf(const api::Parameters& parameters,
   out.maxSetElements = static_cast<std::uint32_t>(parameters.integer("MaxIpsetSize"));
   out.forwarding = parameters.text("IPForwarding") == "Enabled";
   out.routeWorkloads = !parameters.flag("RouteSyncDisabled");
-  out.nodeRouting = out.routeWorkloads && networkingBackend != "none";
+  out.nodeRouting = out.routeWorkloads && facts.networkingBackend != "none";
   return out;
 }
 

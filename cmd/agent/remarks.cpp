@@ -49,7 +49,8 @@ std::string fieldOfPod(const std::string& field) {
 }
 
 std::string named(const api::InvalidObject& object) {
-  std::string out = object.kindName + ' ' + (object.ns.empty() ? "" : object.ns + '/') + object.name;
+  std::string out =
+      object.kindName + ' ' + (object.ns.empty() ? "" : object.ns + '/') + object.name;
   if (object.file.empty()) return out;
   return out + " (" + object.file + ", document " + std::to_string(object.document) + ')';
 }
@@ -78,8 +79,10 @@ Places placesOf(const std::map<std::string, api::SourceState>& sources) {
 
 api::InvalidObject asWritten(const Remark& remark, const Places& places) {
   const auto& key = remark.written;
-  api::InvalidObject out{key.kind, std::string(api::kindText(key.kind)), key.ns.str(),
-                         key.name, "", 0, remark.field, remark.reason};
+  api::InvalidObject out{key.kind,     std::string(api::kindText(key.kind)),
+                         key.ns.str(), key.name,
+                         "",           0,
+                         remark.field, remark.reason};
   if (remark.about != key) out.reason = remark.about.str() + ' ' + out.reason;
   const auto place = places.find(key);
   if (place == places.end()) return out;

@@ -72,7 +72,7 @@ TEST(HostAccepts, TheReportSaysWhatIsDoneAndWhereNothingCanBe) {
   auto others = options();
   others.allow = controllers::AllowAction::Return;
   report = acceptReport(Backend::Nft, survey, others);
-  EXPECT_THAT(report.done, ElementsAre(HasSubstr("IptablesFilterAllowAction is RETURN")));
+  EXPECT_THAT(report.done, ElementsAre(HasSubstr("FilterAllowAction is RETURN")));
   EXPECT_THAT(acceptReport(Backend::Legacy, survey, options()).done, IsEmpty());
 }
 
