@@ -1,7 +1,6 @@
 #include "metrics/metrics.h"
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
@@ -70,8 +69,6 @@ constexpr std::string_view kOps[] = {"add", "replace", "remove"};
 struct Metrics::Impl {
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   std::shared_ptr<ProcessCollector> process = std::make_shared<ProcessCollector>();
-  std::unique_ptr<prometheus::Exposer> exposer;
-  std::uint16_t port = 0;
 
   Family<Counter>& counterFamily(const char* name, const char* help) const {
     return prometheus::BuildCounter().Name(name).Help(help).Register(*registry);
@@ -143,32 +140,6 @@ Metrics::Metrics(const std::string& version) : impl_(std::make_unique<Impl>()) {
 }
 
 Metrics::~Metrics() = default;
-
-Result<void> Metrics::expose(const std::string& host, std::uint16_t port) {
-  const bool six = host.find(':') != std::string::npos;
-  const auto where = (host.empty() ? "0.0.0.0"
-                      : six        ? '[' + host + ']'
-                                   : host) +
-                     ':' + std::to_string(port);
-  try {
-    auto exposer = std::make_unique<prometheus::Exposer>(where, 1);
-    exposer->RegisterCollectable(impl_->registry);
-    exposer->RegisterCollectable(impl_->process);
-    impl_->port = static_cast<std::uint16_t>(exposer->GetListeningPorts().at(0));
-    impl_->exposer = std::move(exposer);
-  } catch (const std::exception&) {  // its text does not say which address, nor why
-    return fail(Errc::Transient, "metrics cannot listen on " + where +
-                                     ": is the port taken? Set FELIX_PROMETHEUSMETRICSPORT");
-  }
-  return {};
-}
-
-std::uint16_t Metrics::port() const {
-  return impl_->port;
-}
-void Metrics::conceal() {
-  impl_->exposer.reset();
-}
 
 void Metrics::reconcileDuration(std::string_view controller,
                                 std::chrono::duration<double> seconds) {

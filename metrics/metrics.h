@@ -6,9 +6,10 @@
 #include <string>
 #include <string_view>
 
-#include "base/result.h"
-
 namespace margay::metrics {
+
+/// The Content-Type of `Metrics::text`.
+constexpr std::string_view kTextType = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The agent's Prometheus metrics. All functions may be called on any thread; each costs a map
 /// look-up of a short string and an atomic operation. Labels come only from closed sets: every
@@ -20,13 +21,6 @@ class Metrics {
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
-
-  /// Serves /metrics on host:port from threads of its own; empty host: all IPv4 addresses. Port 0:
-  /// any.
-  Result<void> expose(const std::string& host, std::uint16_t port);
-  [[nodiscard]] std::uint16_t port() const;  ///< 0 before `expose`
-  /// Stops serving; the values stay.
-  void conceal();
 
   void reconcileDuration(std::string_view controller, std::chrono::duration<double> seconds);
   void reconcileError(std::string_view controller);
@@ -44,7 +38,7 @@ class Metrics {
   void policies(std::string_view scope, std::size_t count);
   void invalidObjects(std::string_view kind, std::size_t count);
 
-  /// What /metrics would answer now.
+  /// In Prometheus' text format, see kTextType.
   [[nodiscard]] std::string text() const;
 
  private:

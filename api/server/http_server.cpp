@@ -148,6 +148,12 @@ Result<Fd> connectUnix(const std::string& path) {
   return fd;
 }
 
+/// Of both families, or of IPv4 where the kernel has no other.
+const char* everyAddress() {
+  const Fd six(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return six.get() >= 0 ? "::" : "0.0.0.0";
+}
+
 }  // namespace
 
 Result<std::unique_ptr<HttpServer>> HttpServer::onUnix(const std::string& path,
@@ -171,7 +177,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::onUnix(const std::string& path,
 
 Result<std::unique_ptr<HttpServer>> HttpServer::onTcp(const std::string& host, std::uint16_t port,
                                                       HttpHandler handler) {
-  const auto address = Address::parse(host.empty()          ? "::"
+  const auto address = Address::parse(host.empty()          ? everyAddress()
                                       : host == "localhost" ? "127.0.0.1"
                                                             : host);
   if (!address) return fail(Errc::Invalid, "'" + host + "' is not an address");

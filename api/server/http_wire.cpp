@@ -12,7 +12,9 @@ namespace margay::api {
 namespace {
 
 namespace http = boost::beast::http;
-constexpr std::size_t kMaxMessage = 16U << 20U;
+// Anybody on the network may ask for metrics, 32 at once.
+constexpr std::size_t kMaxRequestBody = 64U << 10U;
+constexpr std::size_t kMaxResponseBody = 16U << 20U;
 
 Result<void> waitFor(int fd, short events, Deadline deadline) {
   for (;;) {
@@ -29,7 +31,6 @@ Result<void> waitFor(int fd, short events, Deadline deadline) {
 
 template <class Parser>
 Result<void> receive(int fd, Deadline deadline, Parser& parser) {
-  parser.body_limit(kMaxMessage);
   parser.eager(true);
   std::string pending;
   char buffer[16384];
@@ -95,6 +96,7 @@ std::string_view reason(int status) {
 
 Result<HttpRequest> receiveRequest(int fd, Deadline deadline) {
   http::request_parser<http::string_body> parser;
+  parser.body_limit(kMaxRequestBody);
   if (auto got = receive(fd, deadline, parser); !got) return Fail(got.error());
   HttpRequest request;
   request.method = std::string(parser.get().method_string());
@@ -106,6 +108,7 @@ Result<HttpRequest> receiveRequest(int fd, Deadline deadline) {
 
 Result<HttpResponse> receiveResponse(int fd, Deadline deadline) {
   http::response_parser<http::string_body> parser;
+  parser.body_limit(kMaxResponseBody);
   if (auto got = receive(fd, deadline, parser); !got) return Fail(got.error());
   HttpResponse response;
   response.status = static_cast<int>(parser.get().result_int());

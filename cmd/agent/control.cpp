@@ -117,4 +117,11 @@ api::HttpResponse answerHealth(const Daemon& daemon, const api::HttpRequest& req
   return why.empty() ? text(200, "ready") : text(503, why);
 }
 
+api::HttpResponse answerMetrics(const metrics::Metrics& metrics, const api::HttpRequest& request) {
+  if (request.path != "/metrics" && request.path != "/metrics/")
+    return text(404, "there is /metrics");
+  if (request.method != "GET") return text(405, "/metrics is to be read: GET");
+  return {200, std::string(metrics::kTextType), metrics.text()};
+}
+
 }  // namespace margay::agent

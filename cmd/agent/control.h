@@ -2,6 +2,7 @@
 
 #include "api/server/http.h"
 #include "cmd/agent/daemon.h"
+#include "metrics/metrics.h"
 
 namespace margay::agent {
 
@@ -12,5 +13,8 @@ api::HttpResponse answerControl(Daemon& daemon, const api::HttpRequest& request)
 
 /// GET /liveness and /readiness: 200 or 503, with a line that says why.
 api::HttpResponse answerHealth(const Daemon& daemon, const api::HttpRequest& request);
+
+/// GET /metrics.
+api::HttpResponse answerMetrics(const metrics::Metrics& metrics, const api::HttpRequest& request);
 
 }  // namespace margay::agent

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/version.h"
-#include "cmd/agent/control.h"
 #include "cmd/agent/start_memory.h"
 
 namespace margay::agent {
@@ -60,8 +59,7 @@ Daemon::Daemon(const Settings& settings, std::unique_ptr<Kernel> kernel, Backend
 }
 
 Daemon::~Daemon() {
-  control_.reset();
-  health_.reset();
+  servers_ = {};
   for (auto& source : sources_) source->stop();
 }
 
@@ -82,7 +80,9 @@ Result<void> Daemon::run() {
     loop_.poke();
   };
   if (auto watched = loop_.watch(kernel_->purge().fd(), purged); !watched) return watched;
-  if (auto served = serve(); !served) return served;
+  auto servers = startServers(*this, metrics_, parameters_.get(), settings_.runDir);
+  if (!servers) return Fail(servers.error());
+  servers_ = std::move(*servers);
   serving_ = true;
   lookAtHost();
   for (auto& source : sources_) source->start();
@@ -97,26 +97,6 @@ Result<void> Daemon::run() {
   close(signals);
   log::info("margay-node stops; the kernel stays as it is");
   return ended;
-}
-
-Result<void> Daemon::serve() {
-  const auto& parameters = parameters_.get();
-  auto control = api::HttpServer::onUnix(
-      settings_.runDir + "/margay.sock",
-      [this](const api::HttpRequest& request) { return answerControl(*this, request); });
-  if (!control) return Fail(control.error());
-  control_ = std::move(*control);
-  if (parameters.flag("HealthEnabled")) {
-    auto health = api::HttpServer::onTcp(
-        parameters.text("HealthHost"), static_cast<std::uint16_t>(parameters.integer("HealthPort")),
-        [this](const api::HttpRequest& request) { return answerHealth(*this, request); });
-    if (!health)
-      return Fail(withContext(health.error(), "health (FELIX_HEALTHHOST, FELIX_HEALTHPORT)"));
-    health_ = std::move(*health);
-  }
-  if (!parameters.flag("PrometheusMetricsEnabled")) return {};
-  return metrics_.expose(parameters.text("PrometheusMetricsHost"),
-                         static_cast<std::uint16_t>(parameters.integer("PrometheusMetricsPort")));
 }
 
 Result<void> Daemon::listOnce() {

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "api/server/http.h"
 #include "api/store/mailbox.h"
 #include "cmd/agent/backend_keeper.h"
 #include "cmd/agent/inspect_json.h"
@@ -17,6 +16,7 @@
 #include "cmd/agent/pass_plan.h"
 #include "cmd/agent/pass_report.h"
 #include "cmd/agent/readiness.h"
+#include "cmd/agent/servers.h"
 #include "cmd/agent/settings.h"
 #include "cmd/agent/settle_waiters.h"
 #include "cmd/agent/source_maker.h"
@@ -97,7 +97,6 @@ class Daemon {
   /// Gives up on a waiter and says what it waited for. Any thread but the loop's.
   std::vector<std::string> unsettled(const std::shared_ptr<SettleWaiters::Waiter>& waiter);
   [[nodiscard]] std::vector<std::string> missing(const SettleWaiters::Waiter& waiter) const;
-  Result<void> serve();
 
   Settings settings_;
   SteadyClock clock_;
@@ -133,8 +132,7 @@ class Daemon {
   std::uint64_t reportedRevision_ = 0;
   dataplane::LinkMap reportedLinks_;
 
-  std::unique_ptr<api::HttpServer> control_;
-  std::unique_ptr<api::HttpServer> health_;
+  Servers servers_;
 };
 
 template <class Answer>

@@ -119,7 +119,8 @@ std::map<std::string, std::size_t> invalidByKind(
   for (const auto& [source, state] : sources) {
     std::set<Identity> objects;
     for (const auto& object : state.invalid) {
-      if (objects.insert({object.kindName, object.ns, object.name, object.file, object.document}).second)
+      if (objects.insert({object.kindName, object.ns, object.name, object.file, object.document})
+              .second)
         ++out[std::string(api::kindText(object.kind))];
     }
   }

@@ -7,7 +7,6 @@ namespace margay::metrics {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 TEST(Metrics, SeriesOfTablesExistFromTheStart) {
   const Metrics metrics("1.2.3");
@@ -40,17 +39,6 @@ TEST(Metrics, GaugesFollow) {
   EXPECT_THAT(text, HasSubstr("margay_datastore_connected{source=\"file\"} 0"));
   EXPECT_THAT(text, HasSubstr("margay_dataplane_entries{state=\"observed\",table=\"route\"} 2"));
   EXPECT_THAT(text, HasSubstr("margay_invalid_objects{kind=\"Pod\"} 0"));
-}
-
-TEST(Metrics, ATakenPortIsNamed) {
-  Metrics first("x");
-  ASSERT_TRUE(first.expose("127.0.0.1", 0));
-  ASSERT_NE(first.port(), 0);
-  Metrics second("x");
-  const auto taken = second.expose("127.0.0.1", first.port());
-  ASSERT_FALSE(taken);
-  EXPECT_THAT(taken.error().what, HasSubstr("127.0.0.1:" + std::to_string(first.port())));
-  EXPECT_THAT(taken.error().what, Not(HasSubstr("null context when")));
 }
 
 }  // namespace

@@ -199,6 +199,23 @@ TEST_F(CoreInput, WhatTheEnvironmentGetsWrongIsOneLineAndExit1) {
   EXPECT_THAT(noRight.output, HasSubstr("CAP_NET_ADMIN"));
 }
 
+TEST_F(CoreInput, NonsenseOnThePortsOfMetricsAndHealthIsAnsweredAndHarmsNobody) {
+  host().start();
+  cluster().converge();
+  const auto curl = [&](const std::string& arguments) {
+    return host().sh("curl -s -o /dev/null -m 5 -w '%{http_code}' " + arguments).output;
+  };
+  for (const std::string port : {"9091", "9099"}) {
+    const auto at = "http://127.0.0.1:" + port;
+    EXPECT_EQ(curl(at + "/"), "404");
+    EXPECT_EQ(curl(at + "/cgi-bin/%2e%2e/x?" + std::string(2000, 'y')), "404");
+    EXPECT_EQ(curl("-X DELETE " + at + "/metrics"), port == "9091" ? "405" : "404");
+    EXPECT_EQ(host().sh("printf 'no http\\r\\n\\r\\n' | nc -q 1 127.0.0.1 " + port).status, 0);
+  }
+  EXPECT_EQ(curl("http://127.0.0.1:9091/metrics"), "200");
+  EXPECT_EQ(curl("http://127.0.0.1:9099/liveness"), "200");
+}
+
 TEST_F(CoreInput, BirdMeansDirectRoutesAndAWarning) {
   cluster().addHost("two");
   host().start({{"CALICO_NETWORKING_BACKEND", "bird"}});
