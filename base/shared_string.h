@@ -69,7 +69,7 @@ class SharedString {
       return made;
     }
     static void free(Text* text) {
-      text->~Text();
+      text->~Text();  // NOLINT(clang-analyzer-cplusplus.NewDelete): std::optional
       ::operator delete(text);
     }
     [[nodiscard]] std::string_view view() const {
