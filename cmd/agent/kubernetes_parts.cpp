@@ -46,7 +46,7 @@ class ConditionTeller {
 
   /// That the network was there is taken back, as calico-node does when it ends.
   void leave(const std::stop_token& stop) {
-    if (condition_.isAvailable()) tell(Network::Leaving, stop);
+    if (condition_.mayBeAvailable()) tell(Network::Leaving, stop);
   }
 
  private:

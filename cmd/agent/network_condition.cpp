@@ -23,7 +23,10 @@ const char* messageOf(Network network) {
 
 std::optional<bool> NetworkCondition::look(bool ready) {
   notReady_ = ready ? 0 : notReady_ + 1;
-  if (ready) return available_ == true ? std::nullopt : std::optional(true);
+  if (ready) {
+    offered_ = true;
+    return available_ == true ? std::nullopt : std::optional(true);
+  }
   if (available_ != true || notReady_ < kLooksUntilUnavailable) return std::nullopt;
   return false;
 }

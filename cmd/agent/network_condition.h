@@ -14,12 +14,14 @@ class NetworkCondition {
  public:
   /// What to tell now, if anything; `told` when that is done.
   [[nodiscard]] std::optional<bool> look(bool ready);
-  void told(bool available) { available_ = available; }
-  /// The network was told to be there, so its end is to be told, too.
-  [[nodiscard]] bool isAvailable() const { return available_ == true; }
+  void told(bool available) { available_ = offered_ = available; }
+  /// The network was told to be there, or that may have come through though nobody answered; so its
+  /// end is to be told, too.
+  [[nodiscard]] bool mayBeAvailable() const { return offered_; }
 
  private:
   std::optional<bool> available_;
+  bool offered_ = false;
   int notReady_ = 0;
 };
 

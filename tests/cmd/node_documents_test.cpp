@@ -177,7 +177,9 @@ TEST(DefaultDocuments, CompleteWhatIsThereAndLeaveTiersAlone) {
 TEST(NetworkCondition, IsToldOnceAndTakenBackAfterThreeLooks) {
   NetworkCondition condition;
   EXPECT_EQ(condition.look(false), std::nullopt) << "nobody has said that there is a network";
+  EXPECT_FALSE(condition.mayBeAvailable());
   EXPECT_EQ(condition.look(true), true);
+  EXPECT_TRUE(condition.mayBeAvailable()) << "an answer that does not come is not a no";
   EXPECT_EQ(condition.look(true), true) << "until it is told";
   condition.told(true);
   EXPECT_EQ(condition.look(true), std::nullopt);
@@ -185,6 +187,7 @@ TEST(NetworkCondition, IsToldOnceAndTakenBackAfterThreeLooks) {
   EXPECT_EQ(condition.look(false), std::nullopt);
   EXPECT_EQ(condition.look(false), false);
   condition.told(false);
+  EXPECT_FALSE(condition.mayBeAvailable());
   EXPECT_EQ(condition.look(false), std::nullopt);
   EXPECT_EQ(condition.look(true), true);
   const auto patch = networkConditionPatch(Network::Up, "2024-03-01T10:20:30Z");
