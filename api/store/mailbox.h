@@ -83,7 +83,7 @@ class Source {
   virtual void relist(std::uint64_t barrier) = 0;
   /// From now on SourceState::places says where these objects are, as far as it has them. Any
   /// thread; returns at once. Sources whose keys say it all do nothing.
-  virtual void locate(std::set<ObjectKey> /*keys*/) {}
+  virtual void locate(std::set<ObjectKey> /*keys*/) {}  // NOLINT: overrides keep them
 };
 
 }  // namespace margay::api
