@@ -28,12 +28,13 @@ controllers::Encapsulation encapsulation(bool allowed) {
 /// The parameter that rules follow: "MarkMask" is IptablesMarkMask or NftablesMarkMask.
 std::string ruleParameter(const api::Parameters& parameters, Backend backend,
                           const std::string& name) {
-  const auto iptables = "Iptables" + name;
-  const auto nftables = "Nftables" + name;
+  auto iptables = "Iptables" + name;
+  auto nftables = "Nftables" + name;
   if (backend == Backend::Legacy) return iptables;
   const bool counts = parameters.text("NFTablesMode") == "Enabled" ||
                       parameters.all().find(nftables)->second.origin != "default";
-  return counts ? nftables : iptables;
+  if (counts) return nftables;
+  return iptables;
 }
 
 /// What the rule parameters say.
