@@ -1,6 +1,8 @@
 #include "controllers/node/node_controller.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "controllers/node/difference.h"
 
@@ -338,8 +340,10 @@ void NodeController::applyTables(DesiredChange& out) {
 }
 
 void NodeController::applyNodeRoutes(DesiredChange& out) {
-  remoteRoutes_.apply(
-      nodes_, [this](const auto& visit) { engine_.forEachEndpoint(visit); }, out);
+  auto single =
+      remoteRoutes_.apply(nodes_, [this](const auto& visit) { engine_.forEachEndpoint(visit); });
+  std::move(single.removed.begin(), single.removed.end(), std::back_inserter(out.routesRemoved));
+  std::move(single.set.begin(), single.set.end(), std::back_inserter(out.routes));
   if (!std::exchange(routesDirty_, false)) return;
   NodeRoutes wanted;
   if (options_.nodeRouting) wanted = nodeRoutes(valuesOf(nodes_), nodeName_, addresses_);

@@ -93,25 +93,24 @@ Shared<NextHop> RemoteEndpointRoutes::way(const Prefix& address, const Claim& cl
   return hops_.to(node->second, address.family()).next;
 }
 
-void RemoteEndpointRoutes::applyClaim(const Prefix& address, const Nodes& nodes,
-                                      DesiredChange& out) {
+void RemoteEndpointRoutes::applyClaim(const Prefix& address, const Nodes& nodes, Changes& out) {
   const auto claim = claims_.find(address);
   if (claim == claims_.end()) return;
   auto wanted = way(address, claim->second, nodes);
   auto& programmed = claim->second.programmed;
   if (!equal(programmed, wanted)) {
     if (wanted) {
-      out.routes.push_back(routeBy(*wanted, address, kRemoteEndpointMetric));
+      out.set.push_back(routeBy(*wanted, address, kRemoteEndpointMetric));
     } else {
-      out.routesRemoved.push_back(keyFor(address));
+      out.removed.push_back(keyFor(address));
     }
   }
   programmed = std::move(wanted);
   if (!claim->second.owner) claims_.erase(claim);
 }
 
-void RemoteEndpointRoutes::apply(const Nodes& nodes, const Endpoints& endpoints,
-                                 DesiredChange& out) {
+RemoteEndpointRoutes::Changes RemoteEndpointRoutes::apply(const Nodes& nodes,
+                                                          const Endpoints& endpoints) {
   if (!nodesChanged_.empty()) {
     for (const auto& name : nodesChanged_) hops_.forget(name);
     endpoints([&](const EndpointPtr& endpoint) {
@@ -124,7 +123,9 @@ void RemoteEndpointRoutes::apply(const Nodes& nodes, const Endpoints& endpoints,
     touched_.reserve(claims_.size());
     for (const auto& [address, claim] : claims_) touched_.push_back(address);
   }
+  Changes out;
   for (const auto& address : std::exchange(touched_, {})) applyClaim(address, nodes, out);
+  return out;
 }
 
 std::vector<SkippedRoute> RemoteEndpointRoutes::skipped(const Nodes& nodes) const {

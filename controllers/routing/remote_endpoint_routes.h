@@ -12,9 +12,9 @@
 
 #include "api/model/endpoint.h"
 #include "api/model/node.h"
-#include "controllers/node/desired_change.h"
 #include "controllers/routing/next_hops.h"
 #include "controllers/routing/node_routes.h"
+#include "dataplane/model/network.h"
 
 namespace margay::controllers {
 
@@ -31,6 +31,12 @@ class RemoteEndpointRoutes {
   /// Calls its argument with every endpoint of the cluster.
   using Endpoints = std::function<void(const std::function<void(const EndpointPtr&)>&)>;
 
+  /// No key is in both.
+  struct Changes {
+    std::vector<dataplane::RouteKey> removed;
+    std::vector<dataplane::Route> set;
+  };
+
   explicit RemoteEndpointRoutes(std::string self) : self_(std::move(self)) {}
 
   /// An endpoint changed: what it was (null: it is new) and what it is (null: it is gone).
@@ -43,9 +49,9 @@ class RemoteEndpointRoutes {
   /// In which families there are routes; none: no routes at all.
   void setFamilies(std::vector<Family> families);
 
-  /// Adds what changed since the last call to `out`. Cost follows what changed; a node that changed
+  /// What changed since the last call. Cost follows what changed; a node that changed
   /// costs a look at each endpoint, addresses or families at each address held.
-  void apply(const Nodes& nodes, const Endpoints& endpoints, DesiredChange& out);
+  [[nodiscard]] Changes apply(const Nodes& nodes, const Endpoints& endpoints);
 
   /// As of the last `apply`; sorted. O(addresses held).
   [[nodiscard]] std::vector<SkippedRoute> skipped(const Nodes& nodes) const;
@@ -59,7 +65,7 @@ class RemoteEndpointRoutes {
   void add(const EndpointPtr& endpoint, const Nodes& nodes);
   void remove(const api::WorkloadEndpoint& endpoint);
   [[nodiscard]] Shared<NextHop> way(const Prefix& address, const Claim& claim, const Nodes& nodes);
-  void applyClaim(const Prefix& address, const Nodes& nodes, DesiredChange& out);
+  void applyClaim(const Prefix& address, const Nodes& nodes, Changes& out);
 
   std::string self_;
   std::vector<Family> families_;

@@ -79,22 +79,18 @@ class World {
 
   /// What the flush said, the removals as "-10.0.0.1/32". Counts looks at endpoints in `looks`.
   Lines flush() {
-    DesiredChange change;
-    routes_.apply(
-        nodes,
-        [this](const auto& visit) {
-          for (const auto& [key, endpoint] : endpoints) {
-            ++looks;
-            visit(endpoint);
-          }
-        },
-        change);
+    const auto change = routes_.apply(nodes, [this](const auto& visit) {
+      for (const auto& [key, endpoint] : endpoints) {
+        ++looks;
+        visit(endpoint);
+      }
+    });
     Lines out;
-    for (const auto& key : change.routesRemoved) {
+    for (const auto& key : change.removed) {
       EXPECT_EQ(kernel.erase(key), 1U) << key.destination.str() << " was never asked for";
       out.push_back("-" + key.destination.str());
     }
-    for (const auto& route : change.routes) {
+    for (const auto& route : change.set) {
       kernel.insert_or_assign(route.key, route);
       out.push_back(line(route));
     }
