@@ -293,7 +293,7 @@ void Daemon::afterPass(const reconcile::PassReport& report) {
   }
   kernel_->report(metrics_);
   noticeLog_.report(*controller_, states_.all(), clock_.now());
-  reporter_.report(report, *controller_, states_, noticeLog_.newest());
+  reporter_.report(report, *controller_, states_, noticeLog_);
   if (statusReporter_) reportStatus();
 }
 

@@ -56,6 +56,7 @@ NoticeLog::Lines NoticeLog::take(std::vector<Remark> remarks, TimePoint now) {
     if (seen.said) out.over.push_back(std::move(seen.remark));
   }
   newest_ = std::move(remarks);
+  ++version_;
   return out;
 }
 

@@ -30,6 +30,8 @@ class NoticeLog {
               const std::map<std::string, api::SourceState>& sources, TimePoint now);
   /// As of the last look.
   [[nodiscard]] const std::vector<Remark>& newest() const { return newest_; }
+  /// Another number whenever `newest` may be another.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
 
   struct Lines {
     std::vector<Remark> lasting;  ///< for kLasts now, and not said before
@@ -49,6 +51,7 @@ class NoticeLog {
 
   Locate locate_;
   std::vector<Remark> newest_;
+  std::uint64_t version_ = 0;
   std::set<api::ObjectKey> located_;
   std::map<Identity, Seen> seen_;
   std::optional<TimePoint> looked_;

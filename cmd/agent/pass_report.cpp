@@ -6,20 +6,19 @@ namespace margay::agent {
 
 void PassReporter::report(const reconcile::PassReport& pass,
                           const controllers::NodeController& controller,
-                          const SourceStates& sources, std::span<const Remark> remarks) {
+                          const SourceStates& sources, const NoticeLog& notices) {
   metrics_.reconcileDuration("kernel", pass.took - pass.computing);
   const auto counts = controller.engine().counts();
   metrics_.endpoints("local", counts.localEndpoints);
   metrics_.endpoints("cluster", counts.clusterEndpoints);
   metrics_.policies("active", counts.activePolicies);
   metrics_.policies("all", counts.policies);
-  for (const auto& [name, state] : sources.all()) {
-    metrics_.sourceConnected(name, state.connected);
-    metrics_.sourceResyncs(name, state.resyncs);
-    for (const auto& [kind, total] : state.events)
-      metrics_.sourceEvents(name, api::kindText(kind), total);
+  const std::pair versions(sources.version(), notices.version());
+  if (reported_ != versions) {
+    reported_ = versions;
+    reportSources(sources);
+    reportInvalid(sources, notices);
   }
-  reportInvalid(sources, remarks);
   if (pass.changed > 0) {
     const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(pass.took);
     log::info(pass.failed == 0 ? "converged" : "changed in part; the rest is tried again",
@@ -40,8 +39,17 @@ std::string changesByTable(const reconcile::PassReport& pass) {
   return out;
 }
 
-void PassReporter::reportInvalid(const SourceStates& sources, std::span<const Remark> remarks) {
-  auto invalid = invalidByKind(sources.all(), remarks);
+void PassReporter::reportSources(const SourceStates& sources) {
+  for (const auto& [name, state] : sources.all()) {
+    metrics_.sourceConnected(name, state.connected);
+    metrics_.sourceResyncs(name, state.resyncs);
+    for (const auto& [kind, total] : state.events)
+      metrics_.sourceEvents(name, api::kindText(kind), total);
+  }
+}
+
+void PassReporter::reportInvalid(const SourceStates& sources, const NoticeLog& notices) {
+  auto invalid = invalidByKind(sources.all(), notices.newest());
   for (const auto& kind : invalidKinds_) invalid.try_emplace(kind, 0);
   for (const auto& [kind, count] : invalid) {
     invalidKinds_.insert(kind);

@@ -32,6 +32,7 @@ void logInvalid(const Invalid& before, const Invalid& now) {
 }  // namespace
 
 void SourceStates::take(const std::map<std::string, api::SourceState>& states) {
+  if (!states.empty()) ++version_;
   for (const auto& [name, state] : states) {
     logInvalid(states_[name].invalid, state.invalid);
     states_[name] = state;

@@ -13,7 +13,10 @@ namespace margay::agent {
 /// What the sources said of themselves last. The loop's thread.
 class SourceStates {
  public:
-  void add(const std::string& source) { states_[source]; }
+  void add(const std::string& source) {
+    states_[source];
+    ++version_;
+  }
   /// Logs each object that cannot be used once when it comes, and once when it is good again.
   void take(const std::map<std::string, api::SourceState>& states);
 
@@ -26,9 +29,12 @@ class SourceStates {
   /// How many full lists all sources have made.
   [[nodiscard]] std::uint64_t lists() const;
   [[nodiscard]] const std::map<std::string, api::SourceState>& all() const { return states_; }
+  /// Another number whenever `all` may say something else.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
 
  private:
   std::map<std::string, api::SourceState> states_;
+  std::uint64_t version_ = 0;
 };
 
 }  // namespace margay::agent

@@ -1,6 +1,5 @@
 #include "controllers/policy/engine.h"
 
-#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -158,11 +157,8 @@ std::vector<GroupView> PolicyEngine::groups() const {
 }
 
 PolicyCounts PolicyEngine::counts() const {
-  const auto& all = state_->policies.all();
-  const auto active =
-      std::count_if(all.begin(), all.end(), [](const auto& entry) { return entry.second.active; });
   return {state_->locals.views().size(), state_->membership.endpoints(),
-          static_cast<std::size_t>(active), all.size()};
+          state_->policies.activeCount(), state_->policies.all().size()};
 }
 
 std::shared_ptr<const api::WorkloadEndpoint> PolicyEngine::endpoint(

@@ -73,6 +73,7 @@ class PolicyEngine {
   [[nodiscard]] std::vector<Membership::View> sets() const;
   [[nodiscard]] std::vector<PolicyView> policies() const;
   [[nodiscard]] std::vector<GroupView> groups() const;
+  /// As of the last flush. O(1).
   [[nodiscard]] PolicyCounts counts() const;
   /// The newest value; null if there is none.
   [[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> endpoint(

@@ -37,6 +37,7 @@ void PolicyTable::set(const api::ObjectKey& key, std::shared_ptr<const api::Poli
     gone.lists.forget(lists_);
     dirty_.erase(&gone);
     idle_.erase(&gone);
+    if (gone.active) --active_;
     records_.erase(found);
     return;
   }
@@ -77,7 +78,9 @@ void PolicyTable::onMatchChange(SelectorId selector) {
 
 void PolicyTable::refresh() {
   for (auto* record : std::exchange(dirty_, {})) {
+    if (record->active) --active_;
     record->active = local_.matchCount(record->selector) > 0;
+    if (record->active) ++active_;
     if (record->active && !record->lists.resolved())
       record->lists.resolve(lists_, ruleSource(*record->policy));
     if (record->lists.resolved()) record->lists.setUsed(lists_, record->active);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <set>
@@ -43,6 +44,8 @@ class PolicyTable {
 
   [[nodiscard]] const std::vector<PolicyRecord*>& of(SelectorId selector) const;
   [[nodiscard]] const std::map<api::ObjectKey, PolicyRecord>& all() const { return records_; }
+  /// How many are active, as of the last refresh. O(1).
+  [[nodiscard]] std::size_t activeCount() const { return active_; }
 
  private:
   void listen(PolicyRecord& record);
@@ -54,6 +57,7 @@ class PolicyTable {
   std::vector<std::vector<PolicyRecord*>> bySelector_;
   std::set<PolicyRecord*> dirty_;
   std::set<PolicyRecord*> idle_;  // resolved, not active
+  std::size_t active_ = 0;
 };
 
 /// What a policy or profile gives to resolve.

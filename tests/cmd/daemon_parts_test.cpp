@@ -13,6 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsFalse;
 using ::testing::IsTrue;
@@ -139,6 +140,29 @@ TEST(PassReport, SaysWhatChangedInWhichTable) {
   reconcile::PassReport pass;
   pass.tables = {{"filter (IPv4)", {}, 14, 0}, {"route", {}, 0, 0}, {"ipset", {}, 3, 1}};
   EXPECT_EQ(changesByTable(pass), "filter (IPv4): 14, ipset: 3 and 1 failed");
+}
+
+TEST(PassReport, TellsTheMetricsWhatIsNewAtTheNextPass) {
+  metrics::Metrics metrics("test");
+  PassReporter reporter(metrics);
+  const controllers::NodeController controller("n1", {});
+  NoticeLog notices([](const auto&) {});
+  SourceStates sources;
+  sources.add("file");
+  const auto text = [&] {
+    reporter.report({}, controller, sources, notices);
+    return metrics.text();
+  };
+  EXPECT_THAT(text(), HasSubstr("margay_datastore_connected{source=\"file\"} 0"));
+  api::SourceState state{.connected = true};
+  state.invalid.push_back({.kind = api::Kind::Tier, .kindName = "Tier", .name = "t"});
+  sources.take({{"file", state}});
+  const auto told = text();
+  EXPECT_THAT(told, HasSubstr("margay_datastore_connected{source=\"file\"} 1"));
+  EXPECT_THAT(told, HasSubstr("margay_invalid_objects{kind=\"Tier\"} 1"));
+  const api::ObjectKey policy{api::Kind::GlobalNetworkPolicy, {}, "p"};
+  (void)notices.take({{policy, policy, Remark::Cause::Reference, "spec.tier", "no Tier"}}, {});
+  EXPECT_THAT(text(), HasSubstr("margay_invalid_objects{kind=\"GlobalNetworkPolicy\"} 1"));
 }
 
 TEST(SourceStates, AreSyncedWhenEverySourceIs) {

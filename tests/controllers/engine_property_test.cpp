@@ -109,6 +109,10 @@ RC_GTEST_PROP(EngineProperty, TheOutcomeDependsOnTheFinalObjectsOnly, (std::uint
   RC_ASSERT(!engine.nextCollect());
   expectAsNaive(objects, engine);
   RC_ASSERT(shown(engine) == shownByFreshEngine(objects, world));
+  const auto policies = engine.policies();
+  const auto active = std::count_if(policies.begin(), policies.end(),
+                                    [](const PolicyView& policy) { return policy.active; });
+  RC_ASSERT(engine.counts().activePolicies == static_cast<std::size_t>(active));
   RC_ASSERT(!::testing::Test::HasFailure());
 }
 
