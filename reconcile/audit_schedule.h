@@ -22,7 +22,9 @@ struct AuditOptions {
 /// A cheap number that differs whenever the content probably does.
 using Fingerprint = std::uint64_t;
 
-/// When a table is checked and listed. Pure: it is told the time. One thread.
+/// When a table is checked and listed. Both are due at whole check periods of the clock, the same
+/// for all tables, so that the tables of a loop share a pass and wake it once a period. Pure: it is
+/// told the time. One thread.
 class AuditSchedule {
  public:
   AuditSchedule(AuditOptions options, BackoffOptions backoff, Jitter& jitter);
@@ -35,16 +37,13 @@ class AuditSchedule {
   /// A list was asked for, or failed, and none has succeeded since.
   [[nodiscard]] bool inDoubt() const { return requested_ || failures_ != 0; }
   [[nodiscard]] bool listDue(TimePoint now) const { return now >= listAt_; }
-  /// Up to a quarter of the period early: so the checks of all tables come to share a pass.
-  [[nodiscard]] bool checkDue(TimePoint now) const {
-    return now >= checkAt_ - options_.checkPeriod / 4;
-  }
+  [[nodiscard]] bool checkDue(TimePoint now) const { return now >= checkAt_; }
 
   /// Somebody may have changed the table: list as soon as foreignInterval permits.
   void suspect(TimePoint now);
   /// The fingerprint was read; one that is not expected is a reason to suspect.
   void checked(Fingerprint seen, TimePoint now);
-  /// The next check is a period away.
+  /// The next check is a period away at most.
   void checkAgain(TimePoint now);
   /// Our own changes made the fingerprint what it is.
   void expect(std::optional<Fingerprint> fingerprint) { expected_ = fingerprint; }
@@ -58,6 +57,12 @@ class AuditSchedule {
   [[nodiscard]] TimePoint nextDue(Checks checks) const;
 
  private:
+  /// The last whole check period that is not after `time`.
+  [[nodiscard]] TimePoint wholePeriod(TimePoint time) const;
+  [[nodiscard]] TimePoint nextCheck(TimePoint now) const {
+    return wholePeriod(now) + options_.checkPeriod;
+  }
+
   AuditOptions options_;
   BackoffOptions backoff_;
   Jitter* jitter_;

@@ -103,14 +103,31 @@ TEST_F(AuditScheduleTest, ListsAtOnceWhenAFingerprintDiffers) {
   EXPECT_TRUE(audit_.listDue(clock_.now()));
 }
 
-TEST_F(AuditScheduleTest, ChecksWithAPassThatComesALittleEarly) {
+TEST_F(AuditScheduleTest, IsDueWhenOtherTablesAreHoweverTheyWereListed) {
+  using Checks = AuditSchedule::Checks;
+  AuditSchedule other(options(), kExact, jitter_);
+  other.listed(true, clock_.now());
+  clock_.advance(640ms);
   audit_.listed(true, clock_.now());
-  clock_.advance(700ms);
+  EXPECT_EQ(audit_.nextDue(Checks::Yes), other.nextDue(Checks::Yes));
+  EXPECT_EQ(audit_.nextDue(Checks::No), other.nextDue(Checks::No));
+  clock_.advance(359ms);
   EXPECT_FALSE(audit_.checkDue(clock_.now()));
-  clock_.advance(50ms);
+  clock_.advance(5ms);
   EXPECT_TRUE(audit_.checkDue(clock_.now()));
-  audit_.checkAgain(clock_.now());
-  EXPECT_EQ(audit_.nextDue(AuditSchedule::Checks::Yes), clock_.now() + 1s);
+  audit_.expect(1);
+  audit_.checked(1, clock_.now());
+  other.checkAgain(clock_.now());
+  EXPECT_EQ(audit_.nextDue(Checks::Yes), clock_.now() + 996ms);
+  EXPECT_EQ(other.nextDue(Checks::Yes), clock_.now() + 996ms);
+}
+
+TEST_F(AuditScheduleTest, ListsWithinAPeriodThatIsShorterThanThatOfChecks) {
+  auto often = options();
+  often.fullPeriod = 300ms;
+  AuditSchedule audit(often, kExact, jitter_);
+  audit.listed(true, clock_.now());
+  EXPECT_EQ(audit.nextDue(AuditSchedule::Checks::No), clock_.now() + 300ms);
 }
 
 TEST_F(AuditScheduleTest, ListsSeldomWhereOthersKeepChangingTheTable) {
