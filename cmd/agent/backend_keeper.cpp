@@ -9,6 +9,13 @@ namespace {
 
 constexpr std::chrono::seconds kRepairInterval{1};
 
+/// Plans have hooks alone.
+bool same(const AcceptPlan& a, const AcceptPlan& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.first == other.first && one.second.hooks == other.second.hooks;
+  });
+}
+
 }  // namespace
 
 BackendKeeper::BackendKeeper(Kernel& kernel, reconcile::Loop& loop, BackendChoice choice,
@@ -68,9 +75,11 @@ bool BackendKeeper::survey() {
 
 /// As the last survey asks for.
 void BackendKeeper::accept() {
-  if (kernel_.accept(acceptPlan(choice_.backend, seen_, wiring_.options())))
-    (void)registerTables().has_value();
-  loop_.poke();
+  auto plan = acceptPlan(choice_.backend, seen_, wiring_.options());
+  const bool others = kernel_.accept(plan);
+  if (others) (void)registerTables().has_value();
+  if (others || !same(plan, accepted_)) loop_.poke();
+  accepted_ = std::move(plan);
 }
 
 void BackendKeeper::settled() {

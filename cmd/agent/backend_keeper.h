@@ -59,6 +59,7 @@ class BackendKeeper {
   std::vector<reconcile::Table*> leaving_;
   bool cleaning_ = false;
   dataplane::RuleSurvey seen_;       // at the last look
+  AcceptPlan accepted_;              // what was asked for since
   std::optional<Backend> seenOnce_;  // what Auto would take, and has not yet
 };
 
