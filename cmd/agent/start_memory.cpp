@@ -1,40 +1,37 @@
 #include "cmd/agent/start_memory.h"
 
+#include <link.h>
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstddef>
-#include <cstdio>
-#include <fstream>
-#include <string>
-#include <string_view>
+#include <cstdint>
 
 namespace margay::agent {
 namespace {
 
-/// Of text nothing is lost: nobody writes to it, and the file has it. Not so of what is read-only
-/// since the linker relocated it.
-void releaseText() {
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    void* begin = nullptr;
-    void* end = nullptr;
-    char rights[5] = {};
-    unsigned long inode = 0;
-    const int fields = std::sscanf(line.c_str(), "%p-%p %4s %*s %*s %lu", &begin, &end,
-                                   static_cast<char*>(rights), &inode);
-    if (fields != 4 || std::string_view(rights) != "r-xp" || inode == 0) continue;
-    const auto size = static_cast<std::size_t>(static_cast<char*>(end) - static_cast<char*>(begin));
+/// Gives back what the loader maps of a program or library without the right to write. Of that
+/// nothing is lost: the file has it. What is read-only since the loader relocated it is in a
+/// segment that may be written.
+int releaseSegments(dl_phdr_info* object, std::size_t /*size*/, void* /*unused*/) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (std::size_t i = 0; i < object->dlpi_phnum; ++i) {
+    const auto& segment = object->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+    const std::uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+    const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
     // A kernel that refuses keeps the pages: no harm.
-    static_cast<void>(madvise(begin, size, MADV_DONTNEED));
+    static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
   }
+  return 0;
 }
 
 }  // namespace
 
 void releaseStartMemory() {
   malloc_trim(0);
-  releaseText();
+  dl_iterate_phdr(&releaseSegments, nullptr);
 }
 
 }  // namespace margay::agent
