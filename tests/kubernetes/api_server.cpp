@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "api/codec/base64.h"
 #include "tests/dataplane/network_namespace.h"
 
 namespace margay::testing {
@@ -29,6 +31,23 @@ std::string programs() {
 
 void write(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;
+}
+
+/// Base64 as tokens have it: for URLs, without padding.
+std::string toBase64Url(std::string_view bytes) {
+  auto out = api::base64Encode(bytes);
+  out.erase(out.find_last_not_of('=') + 1);
+  std::replace(out.begin(), out.end(), '+', '-');
+  std::replace(out.begin(), out.end(), '/', '_');
+  return out;
+}
+
+std::string fromBase64Url(std::string text) {
+  std::replace(text.begin(), text.end(), '-', '+');
+  std::replace(text.begin(), text.end(), '_', '/');
+  std::string out;
+  EXPECT_TRUE(api::base64Decode(text, out)) << text;
+  return out;
 }
 
 /// "query=..." without the values of a query that differ from run to run is up to the caller.
@@ -139,6 +158,37 @@ std::string ApiServer::serviceAccountToken(const std::string& ns, const std::str
   const auto answer = mustCall(
       "POST", "/api/v1/namespaces/" + ns + "/serviceaccounts/" + name + "/token", request.dump());
   return json::parse(answer)["status"]["token"];
+}
+
+std::string ApiServer::expiringToken(const std::string& ns, const std::string& name,
+                                     std::chrono::seconds lifetime) {
+  constexpr std::chrono::seconds kLeeway{60};  // so much later the server still takes it
+  const auto token = serviceAccountToken(ns, name);
+  const auto end = token.find('.');
+  const auto claimed = fromBase64Url(token.substr(end + 1, token.rfind('.') - end - 1));
+  auto claims = json::parse(claimed, nullptr, false);
+  EXPECT_FALSE(claims.is_discarded()) << claimed;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  claims["exp"] =
+      std::chrono::duration_cast<std::chrono::seconds>(now + lifetime - kLeeway).count();
+  const auto signedPart = token.substr(0, end + 1) + toBase64Url(claims.dump());
+  const auto file = directory_ + "/signed-part";
+  write(file, signedPart);
+  const auto signature =
+      shell("openssl dgst -sha256 -sign " + directory_ + "/sa.key -binary " + file);
+  EXPECT_EQ(signature.status, 0) << signature.output;
+  return signedPart + '.' + toBase64Url(signature.output);
+}
+
+int ApiServer::statusFor(const std::string& token) const {
+  api::HttpClientOptions options{.url = url(), .tls = {}, .token = {}};
+  options.tls.ca.file = caFile();
+  auto client = api::makeHttpClient(options);
+  if (!client) return 0;
+  api::HttpCall call{.path = "/api/v1/namespaces", .headers = {}, .body = {}};
+  call.headers["Authorization"] = "Bearer " + token;
+  const auto reply = fetch(**client, call, {});
+  return reply ? reply->status : 0;
 }
 
 api::HttpReply ApiServer::call(const std::string& method, const std::string& path,

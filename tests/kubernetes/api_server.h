@@ -66,6 +66,12 @@ class ApiServer {
   /// minutes).
   std::string serviceAccountToken(const std::string& ns, const std::string& name,
                                   std::chrono::seconds lifetime = std::chrono::minutes(10));
+  /// The same, signed here with the server's key: it expires after `lifetime`, however short. The
+  /// server takes it up to ten seconds longer, for what it has just accepted it remembers.
+  std::string expiringToken(const std::string& ns, const std::string& name,
+                            std::chrono::seconds lifetime);
+  /// The HTTP status that a request with this token gets.
+  [[nodiscard]] int statusFor(const std::string& token) const;
 
   /// Any request, as `admin`: what kubectl has no word for. `path` from "/api" on.
   api::HttpReply call(const std::string& method, const std::string& path,

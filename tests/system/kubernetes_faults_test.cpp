@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tests/system/backend.h"
 #include "tests/system/kubernetes_world.h"
 #include "tests/system/load.h"
 
@@ -131,6 +132,31 @@ TEST_F(OnApiServerFaults, ARefusedTokenIsReplacedByTheOneInTheFile) {
   expectSourceAway();
   renewToken();
   expectChangesArrive(82);
+  expectNothingLostOrLeaked();
+}
+
+TEST_F(OnApiServerFaults, AnExpiredTokenIsNamedOnceUntilTheFileHasAFreshOne) {
+  load();
+  const auto before = kernelState(one());
+  const auto token = server().expiringToken("kube-system", "margay", seconds(15));
+  putToken(token);
+  EXPECT_EQ(one().ctl("wait --timeout 30s").status, 0) << "not before it expires";
+  ASSERT_TRUE(eventually([&] { return server().statusFor(token) == 401; }, seconds(60)));
+  // Watches outlive the token that they were opened with; who asks anything now is refused.
+  EXPECT_NE(one().ctl("wait --timeout 5s").status, 0);
+  expectSourceAway();
+  EXPECT_EQ(kernelState(one()), before);
+  const auto times = [this](const std::string& part) {
+    const auto log = one().log();
+    int found = 0;
+    for (auto at = log.find(part); at != std::string::npos; at = log.find(part, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_THAT(one().log(), HasSubstr("(401): is the token or certificate still valid?"));
+  renewToken();
+  expectChangesArrive(82);
+  EXPECT_EQ(times("a person must act"), 1) << one().log();
+  EXPECT_EQ(times("Kubernetes is away"), 1) << one().log();
   expectNothingLostOrLeaked();
 }
 

@@ -131,8 +131,12 @@ void KubernetesTest::addPodObject(const std::string& node, const std::string& ns
 }
 
 void KubernetesTest::renewToken() {
+  putToken(server().serviceAccountToken("kube-system", "margay"));
+}
+
+void KubernetesTest::putToken(const std::string& token) {
   const auto fresh = tokenFile_ + ".new";
-  std::ofstream(fresh) << server().serviceAccountToken("kube-system", "margay");
+  std::ofstream(fresh) << token;
   std::filesystem::rename(fresh, tokenFile_);
 }
 

@@ -43,6 +43,7 @@ class KubernetesTest : public SystemTest {
   void converge() { cluster().converge(); }
   /// Puts a new token into the file that the agents of all hosts read.
   void renewToken();
+  void putToken(const std::string& token);
   /// The next test needs the manifests applied again.
   static void spoilManifests() { manifestsApplied_ = false; }
   /// What others than administrators have asked since the test began.
