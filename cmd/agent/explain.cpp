@@ -105,6 +105,11 @@ Result<controllers::Packet> packetOf(const ExplainQuery& query) {
 
 }  // namespace
 
+Result<void> checkPacket(const ExplainQuery& query) {
+  if (auto packet = packetOf(query); !packet) return Fail(packet.error());
+  return {};
+}
+
 Result<ordered_json> explain(const Objects& objects, const ExplainQuery& query) {
   auto packet = packetOf(query);
   if (!packet) return Fail(packet.error());

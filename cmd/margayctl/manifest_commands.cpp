@@ -52,6 +52,11 @@ std::string titleOf(const api::DocumentVerdict& verdict) {
   return out;
 }
 
+agent::ExplainQuery queryOf(const ExplainArguments& arguments) {
+  return {arguments.from,       arguments.to,       arguments.protocol, arguments.port,
+          arguments.sourcePort, arguments.icmpType, arguments.node};
+}
+
 Result<Json> explained(const Environment& env, const ExplainArguments& arguments) {
   if (arguments.dataDir.empty()) {
     const auto got = agentGet(env, "/v1/explain",
@@ -72,8 +77,7 @@ Result<Json> explained(const Environment& env, const ExplainArguments& arguments
               << object.file << "): " << object.field << ": " << object.reason << '\n';
   controllers::Objects objects;
   for (const auto& update : loaded->updates) objects.emplace(update.key, *update.value);
-  return agent::explain(objects, {arguments.from, arguments.to, arguments.protocol, arguments.port,
-                                  arguments.sourcePort, arguments.icmpType, arguments.node});
+  return agent::explain(objects, queryOf(arguments));
 }
 
 /// "Deny: tcp from shop/web (10.0.0.1) to 10.0.0.2 port 80"
@@ -98,6 +102,8 @@ bool portForgotten(const ExplainArguments& arguments) {
 }  // namespace
 
 int runExplain(const Environment& env, const ExplainArguments& arguments, Output output) {
+  if (const auto packet = agent::checkPacket(queryOf(arguments)); !packet)
+    return wrongUsage("explain: " + packet.error().what);
   const auto got = explained(env, arguments);
   if (!got) return failed(got.error().what);
   if (output == Output::Json) {

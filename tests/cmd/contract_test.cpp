@@ -150,18 +150,32 @@ TEST(Explain, ReadsAsASentenceAndATable) {
                     HasSubstr("end of tier")));
 }
 
-TEST(Explain, NamesTheArgumentThatIsWrong) {
+TEST(Explain, NamesTheEndThatThereIsNot) {
   for (const auto& [words, says] : std::vector<std::pair<Words, std::string>>{
            {{"--from", "shop/nobody", "--to", "shop/db"},
             "--from: there is no workload shop/nobody"},
            {{"--from", "shop/web", "--to", "nobody"}, "--to: there is no workload default/nobody"},
-           {{"--from", "shop/web", "--to", "shop/db", "--port", "http"}, "--port: 'http'"},
-           {{"--from", "shop/web", "--to", "shop/db", "--protocol", "x"}, "--protocol: 'x'"},
            {{"--from", "shop/web", "--to", "2001:db8::1"}, "no addresses of one family"}}) {
     const auto got = explain(words);
     EXPECT_EQ(got.code, 1);
     EXPECT_EQ(got.out, "");
     EXPECT_THAT(got.err, AllOf(StartsWith("margayctl: "), HasSubstr(says)));
+  }
+}
+
+TEST(Explain, OfAPacketThatCannotBeIsAWrongCommandLine) {
+  for (const auto& [words, says] : std::vector<std::pair<Words, std::string>>{
+           {{"--port", "http"}, "--port: 'http' is not a number from 0 to 65535"},
+           {{"--port", "99999"}, "--port: '99999' is not a number from 0 to 65535"},
+           {{"--source-port", "-1"}, "--source-port: '-1' is not a number from 0 to 65535"},
+           {{"--icmp-type", "8/256"}, "--icmp-type: '256' is not a number from 0 to 255"},
+           {{"--protocol", "x"}, "--protocol: 'x'"}}) {
+    Words all = {"--from", "shop/web", "--to", "shop/db"};
+    all.insert(all.end(), words.begin(), words.end());
+    const auto got = explain(all);
+    EXPECT_EQ(got.code, 2);
+    EXPECT_EQ(got.out, "");
+    EXPECT_THAT(got.err, AllOf(StartsWith("margayctl: explain: "), HasSubstr(says)));
   }
 }
 
