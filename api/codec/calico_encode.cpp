@@ -14,11 +14,11 @@
 namespace margay::api {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kApiVersion = "projectcalico.org/v3";
 
-Json protocolJson(std::uint8_t protocol) {
+OrderedJson protocolJson(std::uint8_t protocol) {
   switch (protocol) {
     case 1:
       return "ICMP";
@@ -51,14 +51,14 @@ const char* actionText(RuleAction action) {
   return "Pass";
 }
 
-Json prefixesJson(std::span<const Prefix> prefixes) {
-  Json out = Json::array();
+OrderedJson prefixesJson(std::span<const Prefix> prefixes) {
+  OrderedJson out = OrderedJson::array();
   for (const Prefix& prefix : prefixes) out.push_back(prefix.str());
   return out;
 }
 
-Json portsJson(const std::vector<Port>& ports) {
-  Json out = Json::array();
+OrderedJson portsJson(const std::vector<Port>& ports) {
+  OrderedJson out = OrderedJson::array();
   for (const Port& port : ports) {
     if (!port.name.empty()) {
       out.push_back(port.name);
@@ -71,32 +71,32 @@ Json portsJson(const std::vector<Port>& ports) {
   return out;
 }
 
-void setText(Json& object, const char* name, const std::string& text) {
+void setText(OrderedJson& object, const char* name, const std::string& text) {
   if (!text.empty()) object[name] = text;
 }
 
-Json icmpJson(const IcmpFields& icmp) {
-  Json out = Json::object();
+OrderedJson icmpJson(const IcmpFields& icmp) {
+  OrderedJson out = OrderedJson::object();
   if (icmp.type) out["type"] = *icmp.type;
   if (icmp.code) out["code"] = *icmp.code;
   return out;
 }
 
-Json endJson(const EntityRule& end) {
-  Json out = Json::object();
+OrderedJson endJson(const EntityRule& end) {
+  OrderedJson out = OrderedJson::object();
   if (!end.nets.empty()) out["nets"] = prefixesJson(end.nets);
   if (!end.notNets.empty()) out["notNets"] = prefixesJson(end.notNets);
   setText(out, "selector", end.selector);
   setText(out, "notSelector", end.notSelector);
   setText(out, "namespaceSelector", end.namespaceSelector);
   if (!end.serviceAccountNames.empty() || !end.serviceAccountSelector.empty()) {
-    Json accounts = Json::object();
+    OrderedJson accounts = OrderedJson::object();
     if (!end.serviceAccountNames.empty()) accounts["names"] = end.serviceAccountNames;
     setText(accounts, "selector", end.serviceAccountSelector);
     out["serviceAccounts"] = std::move(accounts);
   }
   if (end.services) {
-    Json service = {{"name", end.services->name}};
+    OrderedJson service = {{"name", end.services->name}};
     setText(service, "namespace", end.services->ns);
     out["services"] = std::move(service);
   }
@@ -105,10 +105,10 @@ Json endJson(const EntityRule& end) {
   return out;
 }
 
-Json rulesJson(const std::vector<PolicyRule>& rules) {
-  Json out = Json::array();
+OrderedJson rulesJson(const std::vector<PolicyRule>& rules) {
+  OrderedJson out = OrderedJson::array();
   for (const PolicyRule& rule : rules) {
-    Json made = {{"action", actionText(rule.action)}};
+    OrderedJson made = {{"action", actionText(rule.action)}};
     if (!rule.name.empty()) made["metadata"]["annotations"][kRuleNameAnnotation] = rule.name;
     if (rule.ipVersion) made["ipVersion"] = *rule.ipVersion == Family::V4 ? 4 : 6;
     if (rule.protocol) made["protocol"] = protocolJson(*rule.protocol);
@@ -122,23 +122,23 @@ Json rulesJson(const std::vector<PolicyRule>& rules) {
   return out;
 }
 
-Json objectJson(const char* kind, const std::string& name, std::string_view ns) {
-  Json metadata = {{"name", name}};
+OrderedJson objectJson(const char* kind, const std::string& name, std::string_view ns) {
+  OrderedJson metadata = {{"name", name}};
   if (!ns.empty()) metadata["namespace"] = std::string(ns);
   return {{"apiVersion", kApiVersion},
           {"kind", kind},
           {"metadata", std::move(metadata)},
-          {"spec", Json::object()}};
+          {"spec", OrderedJson::object()}};
 }
 
-Json labelsJson(const Labels& labels) {
-  Json out = Json::object();
+OrderedJson labelsJson(const Labels& labels) {
+  OrderedJson out = OrderedJson::object();
   for (const auto& [key, value] : labels.pairs()) out[key] = value;
   return out;
 }
 
 /// Whole numbers without a fraction: 1000, not 1000.0.
-Json numberJson(double number) {
+OrderedJson numberJson(double number) {
   if (std::floor(number) == number && std::fabs(number) < 9e15)
     return static_cast<std::int64_t>(number);
   return number;
@@ -151,7 +151,7 @@ std::string macText(const std::array<std::uint8_t, 6>& mac) {
   return text.data();
 }
 
-void emit(YAML::Emitter& out, const Json& value) {
+void emit(YAML::Emitter& out, const OrderedJson& value) {
   if (value.is_object()) {
     if (value.empty()) out << YAML::Flow;
     out << YAML::BeginMap;
@@ -165,7 +165,7 @@ void emit(YAML::Emitter& out, const Json& value) {
   } else if (value.is_array()) {
     if (value.empty()) out << YAML::Flow;
     out << YAML::BeginSeq;
-    for (const Json& child : value) emit(out, child);
+    for (const OrderedJson& child : value) emit(out, child);
     out << YAML::EndSeq;
   } else if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
@@ -181,16 +181,16 @@ void emit(YAML::Emitter& out, const Json& value) {
 
 }  // namespace
 
-Json encodePolicy(const Policy& policy) {
-  Json out = objectJson(policy.ns.empty() ? "GlobalNetworkPolicy" : "NetworkPolicy", policy.name,
+OrderedJson encodePolicy(const Policy& policy) {
+  OrderedJson out = objectJson(policy.ns.empty() ? "GlobalNetworkPolicy" : "NetworkPolicy", policy.name,
                         policy.ns);
-  Json& spec = out["spec"];
+  OrderedJson& spec = out["spec"];
   spec["tier"] = policy.tier;
   if (policy.order) spec["order"] = numberJson(*policy.order);
   setText(spec, "selector", policy.selector);
   setText(spec, "namespaceSelector", policy.namespaceSelector);
   setText(spec, "serviceAccountSelector", policy.serviceAccountSelector);
-  Json types = Json::array();
+  OrderedJson types = OrderedJson::array();
   if (policy.appliesToIngress) types.push_back("Ingress");
   if (policy.appliesToEgress) types.push_back("Egress");
   spec["types"] = std::move(types);
@@ -202,19 +202,19 @@ Json encodePolicy(const Policy& policy) {
   return out;
 }
 
-Json encodeProfile(const Profile& profile) {
-  Json out = objectJson("Profile", profile.name, {});
-  Json& spec = out["spec"];
+OrderedJson encodeProfile(const Profile& profile) {
+  OrderedJson out = objectJson("Profile", profile.name, {});
+  OrderedJson& spec = out["spec"];
   if (!profile.labelsToApply.empty()) spec["labelsToApply"] = labelsJson(profile.labelsToApply);
   if (!profile.ingress.empty()) spec["ingress"] = rulesJson(profile.ingress);
   if (!profile.egress.empty()) spec["egress"] = rulesJson(profile.egress);
   return out;
 }
 
-Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
-  Json out = objectJson("WorkloadEndpoint", endpoint.name.str(), endpoint.ns);
+OrderedJson encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
+  OrderedJson out = objectJson("WorkloadEndpoint", endpoint.name.str(), endpoint.ns);
   if (!endpoint.labels.empty()) out["metadata"]["labels"] = labelsJson(endpoint.labels);
-  Json& spec = out["spec"];
+  OrderedJson& spec = out["spec"];
   const auto identity = endpoint.identity();
   const auto& details = endpoint.details();
   spec["orchestrator"] = identity.orchestrator;
@@ -227,9 +227,9 @@ Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
   spec["interfaceName"] = interfaceNameOf(endpoint, "cali");
   if (details.mac) spec["mac"] = macText(*details.mac);
   spec["ipNetworks"] = prefixesJson(endpoint.addresses);
-  spec["profiles"] = endpoint.profiles ? Json(*endpoint.profiles) : Json::array();
+  spec["profiles"] = endpoint.profiles ? OrderedJson(*endpoint.profiles) : OrderedJson::array();
   if (endpoint.ports && !endpoint.ports->empty()) {
-    Json& ports = spec["ports"] = Json::array();
+    OrderedJson& ports = spec["ports"] = OrderedJson::array();
     for (const EndpointPort& port : *endpoint.ports) {
       ports.push_back(
           {{"name", port.name}, {"protocol", protocolJson(port.protocol)}, {"port", port.port}});
@@ -240,7 +240,7 @@ Json encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
   return out;
 }
 
-std::optional<Json> encodeCalico(const Value& value) {
+std::optional<OrderedJson> encodeCalico(const Value& value) {
   if (const auto* policy = std::get_if<std::shared_ptr<const Policy>>(&value))
     return encodePolicy(**policy);
   if (const auto* profile = std::get_if<std::shared_ptr<const Profile>>(&value))
@@ -251,7 +251,7 @@ std::optional<Json> encodeCalico(const Value& value) {
   return std::nullopt;
 }
 
-std::string yamlText(const Json& document) {
+std::string yamlText(const OrderedJson& document) {
   YAML::Emitter out;
   emit(out, document);
   return std::string(out.c_str(), out.size()) + "\n";

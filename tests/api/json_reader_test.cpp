@@ -7,11 +7,11 @@
 namespace margay::api {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
-using testing::Pair;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
 
-class JsonReaderTest : public testing::Test {
+class JsonReaderTest : public ::testing::Test {
  protected:
   JsonReader read(const char* text, UnknownFields unknown = UnknownFields::Ignored) {
     document_ = nlohmann::json::parse(text);
