@@ -182,8 +182,8 @@ void emit(YAML::Emitter& out, const OrderedJson& value) {
 }  // namespace
 
 OrderedJson encodePolicy(const Policy& policy) {
-  OrderedJson out = objectJson(policy.ns.empty() ? "GlobalNetworkPolicy" : "NetworkPolicy", policy.name,
-                        policy.ns);
+  OrderedJson out = objectJson(policy.ns.empty() ? "GlobalNetworkPolicy" : "NetworkPolicy",
+                               policy.name, policy.ns);
   OrderedJson& spec = out["spec"];
   spec["tier"] = policy.tier;
   if (policy.order) spec["order"] = numberJson(*policy.order);

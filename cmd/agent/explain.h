@@ -19,8 +19,8 @@ struct ExplainQuery {
   std::string node;      ///< not empty: only what this node decides
 };
 
-/// Whether protocol, ports and ICMP type are what a packet can have, whatever the objects. The error
-/// names the option.
+/// Whether protocol, ports and ICMP type are what a packet can have, whatever the objects. The
+/// error names the option.
 Result<void> checkPacket(const ExplainQuery& query);
 
 /// {"verdict": "Allow" | "Deny", "from", "to", "protocol", "port", "stages": [...]}, and "node" if
