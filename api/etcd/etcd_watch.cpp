@@ -40,6 +40,7 @@ class GatewayWatch final : public EtcdWatch {
 
  private:
   void take(EtcdEvent& event) {
+    if (error_) return;  // of another history, in the answer that says so
     newest_ = std::max(newest_, event.kv.modRevision);
     sawEvents_ = true;
     (*onEvent_)(event);
