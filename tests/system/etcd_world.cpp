@@ -164,7 +164,8 @@ bool EtcdTest::becomesReady(std::chrono::milliseconds patience) {
 }
 
 bool EtcdTest::logs(const std::string& text) {
-  return eventually([&] { return host().log().find(text) != std::string::npos; });
+  return eventually([&] { return host().log().find(text) != std::string::npos; },
+                    std::chrono::seconds(30));  // three handshakes fail first
 }
 
 std::vector<std::string> EtcdTest::logLines(const std::string& with) {
