@@ -37,6 +37,9 @@ int runInspect(const Environment& env, const std::string& what, Output output);
 int runConfig(const Environment& env, bool all, Output output);
 int runWait(const Environment& env, std::chrono::milliseconds timeout);
 int runVersion(const Environment& env, bool clientOnly);
+/// Whether this host has what the agent needs; needs no agent. Looking at legacy tables makes them
+/// appear in /proc/net/ip_tables_names, and may load modules.
+int runCheckSystem(Output output);
 
 struct ExplainArguments {
   std::string from;

@@ -159,6 +159,11 @@ class CommandLine {
     outputOption(config);
     config->callback([this] { code_ = runConfig(env_, all_, output_); });
 
+    auto* checksystem = app_.add_subcommand(
+        "checksystem", "Whether this host has what the agent needs; needs no agent");
+    outputOption(checksystem);
+    checksystem->callback([this] { code_ = runCheckSystem(output_); });
+
     auto* version = app_.add_subcommand("version", "Versions of this program and of the agent");
     version->add_flag("--client", clientOnly_, "only of this program");
     version->callback([this] { code_ = runVersion(env_, clientOnly_); });

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 namespace margay::system_tests {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -74,6 +76,39 @@ TEST_F(KernelFeatures, AutoTakesLegacyTablesWhereTheKernelHasNoNfTables) {
   EXPECT_EQ(got.status, 0) << got.output;
   EXPECT_THAT(host().mustSh("iptables-legacy-save"), HasSubstr("mgy-"));
   EXPECT_THAT(host().mustSh("ipset list mgy4-local"), HasSubstr("10.65.1.2"));
+}
+
+TEST_F(KernelFeatures, ChecksystemSaysWhatTheHostHas) {
+  const auto check = [&](const std::string& how) {
+    return host().sh(how + " " MARGAYCTL " checksystem 2>&1");
+  };
+  auto got = check("");
+  EXPECT_EQ(got.status, 0) << got.output;
+  EXPECT_THAT(got.output, HasSubstr("Margay can run here, with legacy tables or nf_tables."));
+  EXPECT_THAT(got.output, Not(HasSubstr("missing")));
+  got = check(LACKING " ipset");
+  EXPECT_EQ(got.status, 0) << got.output;
+  EXPECT_THAT(got.output, ContainsRegex("\nipset +missing +ipset: the kernel has none"));
+  EXPECT_THAT(got.output, HasSubstr("Margay can run here, with nf_tables."));
+  got = check(LACKING " legacy-tables " LACKING " nf-tables");
+  EXPECT_EQ(got.status, 1) << got.output;
+  EXPECT_THAT(got.output, HasSubstr("Margay cannot run here: it needs legacy tables with ipset"));
+  got = check("setpriv --bounding-set=-net_admin");
+  EXPECT_EQ(got.status, 1) << got.output;
+  EXPECT_THAT(got.output, ContainsRegex("\nrights +missing +no CAP_NET_ADMIN: run as root"));
+}
+
+TEST_F(KernelFeatures, ChecksystemNamesFiltersOfOthersThatWouldDropWhatPolicyAllows) {
+  const auto made = host().sh(
+      "nft 'add table inet wall; add chain inet wall through { type filter hook forward priority 0; "
+      "policy drop; }'");
+  ASSERT_EQ(made.status, 0) << made.output;
+  const auto got = host().sh(MARGAYCTL " checksystem -o json");
+  EXPECT_EQ(got.status, 0) << "the agent can run: " << got.output;
+  const auto said = nlohmann::json::parse(got.output);
+  EXPECT_TRUE(said["fits"]);
+  EXPECT_EQ(said["checks"].back()["result"], "warning");
+  EXPECT_THAT(said["checks"].back()["detail"], HasSubstr("chain through of table inet wall drops"));
 }
 
 }  // namespace
