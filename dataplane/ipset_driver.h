@@ -43,6 +43,12 @@ class KernelIpsetDriver final : public IpsetDriver {
   /// `Errc::Unsupported` if the kernel has no nfnetlink. `probeIpset` says more.
   static Result<std::unique_ptr<KernelIpsetDriver>> open();
 
+  struct Names {
+    std::vector<SetName> ours;
+    bool others = false;  ///< there are sets of others
+  };
+  /// For these the kernel counts no elements.
+  Result<Names> names();
   Result<std::map<SetName, SetHeader>> list() override;
   Result<std::vector<SetMember>> members(const SetName& name) override;
   Result<void> create(const SetSpec& spec) override;
@@ -53,11 +59,6 @@ class KernelIpsetDriver final : public IpsetDriver {
 
  private:
   explicit KernelIpsetDriver(NfnetlinkSocket socket);
-  struct Names {
-    std::vector<SetName> ours;
-    bool others = false;
-  };
-  Result<Names> names();
   Result<std::map<SetName, SetHeader>> headersOfAll();
   Result<SetHeader> header(const SetName& name);
   Result<SetShape> shape(const SetName& name);

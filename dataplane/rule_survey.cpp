@@ -85,6 +85,13 @@ Result<void> surveyLegacy(TableId table, RuleSurvey::Side& out) {
   return {};
 }
 
+bool hasOwnSets() {
+  auto sets = KernelIpsetDriver::open();
+  if (!sets) return false;
+  const auto names = (*sets)->names();
+  return names && !names->ours.empty();
+}
+
 std::string familyText(std::uint8_t family) {
   if (family == NFPROTO_IPV4) return "ip";
   if (family == NFPROTO_IPV6) return "ip6";
@@ -155,10 +162,8 @@ Result<RuleSurvey> surveyRules() {
         return Fail(withContext(seen.error(), "survey legacy tables"));
     }
   }
-  if (auto sets = KernelIpsetDriver::open()) {
-    const auto listed = (*sets)->list();
-    out.legacy.ours = out.legacy.ours || (listed && !listed->empty());
-  }
+  // The kernel counts the members of all sets to list them: only where chains do not tell already.
+  if (!out.legacy.ours) out.legacy.ours = hasOwnSets();
   if (auto seen = surveyNft(out); !seen) return Fail(withContext(seen.error(), "survey nf_tables"));
   return out;
 }

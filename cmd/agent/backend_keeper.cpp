@@ -9,13 +9,6 @@ namespace {
 
 constexpr std::chrono::seconds kRepairInterval{1};
 
-/// Plans have hooks alone.
-bool same(const AcceptPlan& a, const AcceptPlan& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
-    return one.first == other.first && one.second.hooks == other.second.hooks;
-  });
-}
-
 }  // namespace
 
 BackendKeeper::BackendKeeper(Kernel& kernel, reconcile::Loop& loop, BackendChoice choice,
@@ -78,7 +71,7 @@ void BackendKeeper::accept() {
   auto plan = acceptPlan(choice_.backend, seen_, wiring_.options());
   const bool others = kernel_.accept(plan);
   if (others) (void)registerTables().has_value();
-  if (others || !same(plan, accepted_)) loop_.poke();
+  if (others || !sameAccepts(plan, accepted_)) loop_.poke();
   accepted_ = std::move(plan);
 }
 

@@ -59,6 +59,13 @@ AcceptPlan acceptPlan(Backend backend, const dataplane::RuleSurvey& survey,
   return out;
 }
 
+bool sameAccepts(const AcceptPlan& a, const AcceptPlan& b) {
+  // Such tables have hooks alone.
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.first == other.first && one.second.hooks == other.second.hooks;
+  });
+}
+
 AcceptReport acceptReport(Backend backend, const dataplane::RuleSurvey& survey,
                           const controllers::StaticOptions& options) {
   AcceptReport out;

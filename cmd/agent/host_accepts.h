@@ -34,6 +34,8 @@ using AcceptPlan = std::map<AcceptPlace, dataplane::RuleTable>;
 /// be nothing. Legacy tables are left out while they hold rules of the backend. Pure.
 [[nodiscard]] AcceptPlan acceptPlan(Backend backend, const dataplane::RuleSurvey& survey,
                                     const controllers::StaticOptions& options);
+/// Whether both ask for the same rules in the same places.
+[[nodiscard]] bool sameAccepts(const AcceptPlan& a, const AcceptPlan& b);
 /// For `margayctl status`: one line for each chain that drops, and what is done about it; chains in
 /// which nothing can be done are warnings.
 struct AcceptReport {

@@ -62,6 +62,23 @@ TEST(HostAccepts, WhereOursStandAndNobodyDropsAnyMoreTheyGo) {
   EXPECT_THAT(plan.begin()->second.hooks, IsEmpty());
 }
 
+TEST(HostAccepts, AnotherLookAtTheSameHostAsksForNothingNew) {
+  dataplane::RuleSurvey survey;
+  survey.nft.dropping = {kForward4};
+  const auto plan = acceptPlan(Backend::Nft, survey, options());
+  EXPECT_TRUE(sameAccepts(plan, acceptPlan(Backend::Nft, survey, options())));
+  auto more = survey;
+  more.nft.dropping.insert(kForward6);
+  EXPECT_FALSE(sameAccepts(plan, acceptPlan(Backend::Nft, more, options())));
+  auto returns = options();
+  returns.allow = controllers::AllowAction::Return;
+  EXPECT_FALSE(sameAccepts(plan, acceptPlan(Backend::Nft, survey, returns)));
+  survey.nft.dropping.clear();
+  survey.nft.accepting = {kForward4};
+  EXPECT_FALSE(sameAccepts(plan, acceptPlan(Backend::Nft, survey, options())))
+      << "what stands there is to go";
+}
+
 TEST(HostAccepts, TheReportSaysWhatIsDoneAndWhereNothingCanBe) {
   dataplane::RuleSurvey survey;
   survey.legacy.dropping = {kForward4};
