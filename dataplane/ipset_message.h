@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/unset_bytes.h"
 #include "dataplane/model/ipset.h"
 
 struct nlmsghdr;
@@ -61,7 +62,7 @@ class IpsetMessages {
   void end(std::uint16_t flags = 0);
 
  private:
-  std::vector<std::byte> buffer_;
+  UnsetBytes buffer_;
   std::size_t size_ = 0;
   std::size_t message_ = 0;
   std::size_t elements_ = 0;

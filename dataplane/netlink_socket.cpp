@@ -80,7 +80,7 @@ Error answerError(const Answer& answer, std::string_view context) {
 
 // Calls `visit` for each message in `bytes` until it returns false.
 template <class Visit>
-bool eachMessage(std::span<const std::uint8_t> bytes, Visit visit) {
+bool eachMessage(std::span<const std::byte> bytes, Visit visit) {
   const auto* head = reinterpret_cast<const nlmsghdr*>(bytes.data());
   auto left = static_cast<unsigned>(bytes.size());
   for (; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
@@ -151,7 +151,7 @@ Result<std::size_t> NetlinkSocket::receive() {
     }
     if (got >=
         0) {  // only huge single objects get here, and the kernel will send the next as large
-      buffer_.resize(static_cast<std::size_t>(got));
+      buffer_ = UnsetBytes(static_cast<std::size_t>(got));
       return fail(Errc::Interrupted, "read from the kernel: message cut off");
     }
     if (errno != EINTR) return Fail(systemError(errno, "read from the kernel"));

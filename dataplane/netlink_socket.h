@@ -7,9 +7,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
+#include "base/unset_bytes.h"
 #include "dataplane/netlink_batch.h"
 
 struct nl_sock;
@@ -61,7 +61,7 @@ class NetlinkSocket {
   Result<std::size_t> receive();
 
   std::unique_ptr<nl_sock, Free> socket_;
-  std::vector<std::uint8_t> buffer_;
+  UnsetBytes buffer_;
   std::size_t maxBatch_ = 1;
   std::uint32_t nextSequence_ = 1;
   std::uint32_t firstSequence_ = 0;  ///< of the batch that was sent last

@@ -5,9 +5,9 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "base/result.h"
+#include "base/unset_bytes.h"
 
 struct nl_sock;
 struct nlmsghdr;
@@ -58,7 +58,7 @@ class NfnetlinkSocket {
   Result<std::size_t> receive(int flags);
 
   std::unique_ptr<nl_sock, Closer> socket_;
-  std::vector<std::byte> buffer_;
+  UnsetBytes buffer_;
   std::uint32_t nextSequence_ = 1;
   std::size_t sendBytes_ = 0;  // what reserve made room for
 };
