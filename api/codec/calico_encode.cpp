@@ -241,11 +241,9 @@ OrderedJson encodeWorkloadEndpoint(const WorkloadEndpoint& endpoint) {
 }
 
 std::optional<OrderedJson> encodeCalico(const Value& value) {
-  if (const auto* policy = std::get_if<std::shared_ptr<const Policy>>(&value))
-    return encodePolicy(**policy);
-  if (const auto* profile = std::get_if<std::shared_ptr<const Profile>>(&value))
-    return encodeProfile(**profile);
-  if (const auto* endpoint = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&value)) {
+  if (const auto* policy = std::get_if<Shared<Policy>>(&value)) return encodePolicy(**policy);
+  if (const auto* profile = std::get_if<Shared<Profile>>(&value)) return encodeProfile(**profile);
+  if (const auto* endpoint = std::get_if<Shared<WorkloadEndpoint>>(&value)) {
     return encodeWorkloadEndpoint(**endpoint);
   }
   return std::nullopt;

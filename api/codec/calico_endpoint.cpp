@@ -229,7 +229,7 @@ std::optional<Value> decodeWorkloadEndpoint(const CalicoObject& object) {
                                " has no ipNetworks and so no effect");
     return std::nullopt;
   }
-  return std::make_shared<const WorkloadEndpoint>(std::move(endpoint));
+  return share(std::move(endpoint));
 }
 
 std::optional<Value> decodeHostEndpoint(const CalicoObject& object) {

@@ -84,7 +84,7 @@ std::optional<Value> decodeFelixConfiguration(const CalicoObject& object) {
     configuration.parameters[lowerCase(std::string_view(key).substr(kAnnotationPrefix.size()))] =
         value;
   }
-  return std::make_shared<const FelixConfiguration>(std::move(configuration));
+  return share(std::move(configuration));
 }
 
 }  // namespace margay::api

@@ -112,14 +112,14 @@ void checkBuiltInTier(const JsonReader& spec, const Tier& tier) {
 std::optional<Value> decodeNetworkPolicy(const CalicoObject& object) {
   object.spec.onlyFields({"tier", "order", "selector", "serviceAccountSelector", "types", "ingress",
                           "egress", "performanceHints"});
-  return std::make_shared<const Policy>(readNetworkPolicy(object));
+  return share(readNetworkPolicy(object));
 }
 
 std::optional<Value> decodeGlobalNetworkPolicy(const CalicoObject& object) {
   object.spec.onlyFields({"tier", "order", "selector", "serviceAccountSelector",
                           "namespaceSelector", "types", "ingress", "egress", "performanceHints",
                           "doNotTrack", "preDNAT", "applyOnForward"});
-  return std::make_shared<const Policy>(readGlobalNetworkPolicy(object));
+  return share(readGlobalNetworkPolicy(object));
 }
 
 std::optional<Value> decodeStagedPolicy(const CalicoObject& object) {
@@ -153,7 +153,7 @@ std::optional<Value> decodeTier(const CalicoObject& object) {
                            ? TierDefault::Pass
                            : TierDefault::Deny;
   checkBuiltInTier(object.spec, tier);
-  return std::make_shared<const Tier>(std::move(tier));
+  return share(std::move(tier));
 }
 
 std::optional<Value> decodeProfile(const CalicoObject& object) {
@@ -165,7 +165,7 @@ std::optional<Value> decodeProfile(const CalicoObject& object) {
       readRules(object.spec, "ingress", {RuleOwner::Profile, PolicyDirection::Ingress, {}});
   profile.egress =
       readRules(object.spec, "egress", {RuleOwner::Profile, PolicyDirection::Egress, {}});
-  return std::make_shared<const Profile>(std::move(profile));
+  return share(std::move(profile));
 }
 
 }  // namespace margay::api

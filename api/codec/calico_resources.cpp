@@ -149,7 +149,7 @@ std::optional<Value> decodeNetworkSet(const CalicoObject& object) {
   }
   if (!object.ns.empty()) labels.emplace_back(kNamespaceLabel, object.ns);
   set.labels = Labels(std::move(labels));
-  return std::make_shared<const NetworkSet>(std::move(set));
+  return share(std::move(set));
 }
 
 std::optional<Value> decodeIPPool(const CalicoObject& object) {
@@ -184,7 +184,7 @@ std::optional<Value> decodeIPPool(const CalicoObject& object) {
   checkPoolRange(spec, pool);
   checkPoolModes(spec, pool);
   checkPoolUses(spec, pool);
-  return std::make_shared<const IPPool>(std::move(pool));
+  return share(std::move(pool));
 }
 
 std::optional<Value> decodeNode(const CalicoObject& object) {
@@ -205,7 +205,7 @@ std::optional<Value> decodeNode(const CalicoObject& object) {
   }
   if (const auto status = object.root.object("status"))
     node.podCidrs = readNets(*status, "podCIDRs", NetForm::Loose);
-  return std::make_shared<const Node>(std::move(node));
+  return share(std::move(node));
 }
 
 std::optional<Value> decodeClusterInformation(const CalicoObject& object) {
@@ -217,7 +217,7 @@ std::optional<Value> decodeClusterInformation(const CalicoObject& object) {
   information.clusterType = object.spec.stringOr("clusterType", "");
   information.calicoVersion = object.spec.stringOr("calicoVersion", "");
   information.datastoreReady = object.spec.boolean("datastoreReady");
-  return std::make_shared<const ClusterInformation>(std::move(information));
+  return share(std::move(information));
 }
 
 std::optional<Value> decodeUnused(const CalicoObject& object) {

@@ -299,7 +299,7 @@ void decodeClusterPolicy(const json& document, Decoded& out) {
   policy.egress = rulesOf(document.at("spec"), form, PolicyDirection::Egress, out);
   policy.appliesToIngress = !policy.ingress.empty();
   policy.appliesToEgress = !policy.egress.empty();
-  if (usable) out.value = std::make_shared<const Policy>(std::move(policy));
+  if (usable) out.value = share(std::move(policy));
 }
 
 }  // namespace margay::api

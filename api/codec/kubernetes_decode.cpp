@@ -54,7 +54,7 @@ Labels prefixedLabels(const JsonReader& metadata, std::string_view prefix,
 
 void setProfile(Decoded& out, Profile profile) {
   out.key = {Kind::Profile, {}, profile.name};
-  if (out.errors.empty()) out.value = std::make_shared<const Profile>(std::move(profile));
+  if (out.errors.empty()) out.value = share(std::move(profile));
 }
 
 void decodeNamespace(const json& document, Decoded& out) {

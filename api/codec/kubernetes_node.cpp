@@ -73,7 +73,7 @@ void decodeKubernetesNode(const json& document, Decoded& out) {
   }
   if (const auto spec = top.object("spec")) readPodCidrs(*spec, node);
   if (const auto status = top.object("status")) readAddresses(*status, node);
-  if (out.errors.empty()) out.value = std::make_shared<const Node>(std::move(node));
+  if (out.errors.empty()) out.value = share(std::move(node));
 }
 
 void decodeService(const json& document, Decoded& out) {
@@ -100,7 +100,7 @@ void decodeService(const json& document, Decoded& out) {
           {port.stringOr("name", ""), protocolOf(port), static_cast<std::uint16_t>(*number)});
     }
   }
-  if (out.errors.empty()) out.value = std::make_shared<const Service>(std::move(service));
+  if (out.errors.empty()) out.value = share(std::move(service));
 }
 
 void decodeEndpointSlice(const json& document, Decoded& out) {
@@ -132,7 +132,7 @@ void decodeEndpointSlice(const json& document, Decoded& out) {
   std::sort(slice.addresses.begin(), slice.addresses.end());
   slice.addresses.erase(std::unique(slice.addresses.begin(), slice.addresses.end()),
                         slice.addresses.end());
-  if (out.errors.empty()) out.value = std::make_shared<const EndpointSlice>(std::move(slice));
+  if (out.errors.empty()) out.value = share(std::move(slice));
 }
 
 }  // namespace margay::api

@@ -245,7 +245,7 @@ void decodePod(const json& document, EndpointPools& pools, Decoded& out) {
   endpoint.profiles = pools.profiles(pod.ns, pod.account);
   endpoint.ports = podPorts(spec, pools);
   endpoint.setDetails(std::move(details));
-  out.value = std::make_shared<const WorkloadEndpoint>(std::move(endpoint));
+  out.value = share(std::move(endpoint));
 }
 
 }  // namespace margay::api

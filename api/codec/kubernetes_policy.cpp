@@ -146,7 +146,7 @@ void decodeKubernetesPolicy(const json& document, Decoded& out) {
     policy.ingress = rulesOf(document.at("spec"), PolicyDirection::Ingress, out);
     policy.egress = rulesOf(document.at("spec"), PolicyDirection::Egress, out);
   }
-  if (usable) out.value = std::make_shared<const Policy>(std::move(policy));
+  if (usable) out.value = share(std::move(policy));
 }
 
 }  // namespace margay::api

@@ -1,6 +1,5 @@
 #include "api/etcd/shared_parts.h"
 
-#include <memory>
 #include <string>
 
 namespace margay::api {
@@ -47,19 +46,19 @@ void shareIn(EndpointPools& pools, T& value) {
 
 void shareParts(Decoded& decoded, const EndpointPlace& place, EndpointPools& pools) {
   if (!decoded.value) return;
-  auto* found = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&*decoded.value);
+  auto* found = std::get_if<Shared<WorkloadEndpoint>>(&*decoded.value);
   if (found == nullptr) return;
-  auto endpoint = std::make_shared<WorkloadEndpoint>(**found);
-  endpoint->ns = pools.string(endpoint->ns);
-  endpoint->node = pools.string(endpoint->node);
-  if (endpoint->name == place.name) endpoint->name = place.name;  // the same text
-  if (!place.node.empty() && endpoint->node.view() != place.node)
-    endpoint->setDetails({.identity = endpoint->details().identity});
-  if (!endpoint->labels.empty()) shareIn(pools, endpoint->labels);
-  if (endpoint->profiles) shareIn(pools, endpoint->profiles);
-  if (endpoint->ports) shareIn(pools, endpoint->ports);
-  decoded.key.ns = endpoint->ns;
-  *found = std::move(endpoint);
+  WorkloadEndpoint endpoint = **found;
+  endpoint.ns = pools.string(endpoint.ns);
+  endpoint.node = pools.string(endpoint.node);
+  if (endpoint.name == place.name) endpoint.name = place.name;  // the same text
+  if (!place.node.empty() && endpoint.node.view() != place.node)
+    endpoint.setDetails({.identity = endpoint.details().identity});
+  if (!endpoint.labels.empty()) shareIn(pools, endpoint.labels);
+  if (endpoint.profiles) shareIn(pools, endpoint.profiles);
+  if (endpoint.ports) shareIn(pools, endpoint.ports);
+  decoded.key.ns = endpoint.ns;
+  *found = share(std::move(endpoint));
 }
 
 }  // namespace margay::api

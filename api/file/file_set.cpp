@@ -9,7 +9,7 @@ namespace margay::api {
 namespace {
 
 const WorkloadEndpoint* endpointIn(const FileObject& object) {
-  const auto* pointer = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&object.value);
+  const auto* pointer = std::get_if<Shared<WorkloadEndpoint>>(&object.value);
   return pointer == nullptr ? nullptr : pointer->get();
 }
 
@@ -29,7 +29,7 @@ Value mergedNode(const Node& base, const Node& extra) {
     auto& all = merged.podCidrs;
     if (std::find(all.begin(), all.end(), cidr) == all.end()) all.push_back(cidr);
   }
-  return std::make_shared<const Node>(std::move(merged));
+  return share(std::move(merged));
 }
 
 }  // namespace
@@ -87,7 +87,7 @@ std::optional<Value> FileSet::effectiveNode(const std::vector<ObjectRef>& all, N
     }
   }
   if (!base || !extra) return object(base ? *base : *extra).value;
-  using Pointer = std::shared_ptr<const Node>;
+  using Pointer = Shared<Node>;
   return mergedNode(*std::get<Pointer>(object(*base).value),
                     *std::get<Pointer>(object(*extra).value));
 }

@@ -69,9 +69,8 @@ Result<void> refuseShared(const ObjectKey& key, const std::string& file) {
 
 ObjectKey keyOfValue(const Value& value) {
   FileObject object{value, 0, Kind::Unknown, Origin::Calico};
-  if (std::holds_alternative<std::shared_ptr<const WorkloadEndpoint>>(value))
-    object.kind = Kind::WorkloadEndpoint;
-  if (std::holds_alternative<std::shared_ptr<const Profile>>(value)) object.kind = Kind::Profile;
+  if (std::holds_alternative<Shared<WorkloadEndpoint>>(value)) object.kind = Kind::WorkloadEndpoint;
+  if (std::holds_alternative<Shared<Profile>>(value)) object.kind = Kind::Profile;
   return object.key();
 }
 

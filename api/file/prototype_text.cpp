@@ -95,7 +95,7 @@ Decoded host(const Section& section) {
   if (auto problem = nameProblem(node.name))
     decoded.errors.push_back({"host", std::move(*problem)});
   if (const auto address = reader.address("ip")) node.internalAddresses.push_back(*address);
-  if (decoded.errors.empty()) decoded.value = std::make_shared<const Node>(std::move(node));
+  if (decoded.errors.empty()) decoded.value = share(std::move(node));
   return decoded;
 }
 
@@ -128,8 +128,7 @@ Decoded endpoint(const Section& section, const std::string& group) {
   made.profiles = share(std::vector<std::string>{group});
   made.setDetails(std::move(details));
   decoded.key.name = made.name.str();
-  if (decoded.errors.empty())
-    decoded.value = std::make_shared<const WorkloadEndpoint>(std::move(made));
+  if (decoded.errors.empty()) decoded.value = share(std::move(made));
   return decoded;
 }
 
@@ -140,7 +139,7 @@ Decoded groupProfile(const std::string& group) {
   fromGroup.source.selector = "has(" + group + ")";
   profile.ingress.push_back(std::move(fromGroup));
   profile.egress.emplace_back();
-  decoded.value = std::make_shared<const Profile>(std::move(profile));
+  decoded.value = share(std::move(profile));
   return decoded;
 }
 

@@ -1,5 +1,6 @@
 #include "api/kubernetes/known_objects.h"
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <iterator>
@@ -24,11 +25,6 @@ std::uint64_t numberOf(std::string_view version) {
   return error == std::errc() && rest == end ? number : std::hash<std::string_view>{}(version);
 }
 
-const WorkloadEndpoint* podIn(const Value& value) {
-  const auto* found = std::get_if<std::shared_ptr<const WorkloadEndpoint>>(&value);
-  return found == nullptr ? nullptr : found->get();
-}
-
 std::string noteKey(std::string_view ns, std::string_view name) {
   return std::string(ns).append(1, '/').append(name);
 }
@@ -36,22 +32,43 @@ std::string noteKey(std::string_view ns, std::string_view name) {
 }  // namespace
 
 bool KnownObjects::is(const Entry& entry, std::string_view ns, std::string_view name) {
-  if (entry.origin) return entry.origin->name == name && entry.origin->ns == ns;
-  const WorkloadEndpoint* pod = podIn(entry.value);
-  return pod != nullptr && pod->ns == ns &&
-         pod->name == workloadEndpointName(pod->node, "k8s", name, "eth0");
+  if (const auto* other = std::get_if<std::unique_ptr<Other>>(&entry.object))
+    return (*other)->name == name && (*other)->ns == ns;
+  const auto& pod = *std::get<Pod>(entry.object);
+  return pod.ns == ns && pod.name == workloadEndpointName(pod.node, "k8s", name, "eth0");
 }
 
 ObjectKey KnownObjects::keyOf(const Entry& entry) {
-  if (entry.origin) return entry.origin->key;
-  const WorkloadEndpoint* pod = podIn(entry.value);
-  return {Kind::WorkloadEndpoint, pod->ns, pod->name.str()};
+  if (const auto* other = std::get_if<std::unique_ptr<Other>>(&entry.object)) return (*other)->key;
+  const auto& pod = *std::get<Pod>(entry.object);
+  return {Kind::WorkloadEndpoint, pod.ns, pod.name.str()};
+}
+
+Value KnownObjects::valueOf(const Entry& entry) {
+  if (const auto* other = std::get_if<std::unique_ptr<Other>>(&entry.object))
+    return (*other)->value;
+  return std::get<Pod>(entry.object);
+}
+
+/// Where what has this hash would be if nothing else were there.
+std::size_t KnownObjects::home(std::uint32_t hash) const {
+  return (std::uint64_t{hash} * slots_.size()) >> 32U;
+}
+
+std::size_t KnownObjects::next(std::size_t at) const {
+  return at + 1 < slots_.size() ? at + 1 : 0;
+}
+
+std::size_t KnownObjects::slotHolding(std::uint32_t index) const {
+  std::size_t at = home(entries_[index].hash);
+  while (slots_[at] != index) at = next(at);
+  return at;
 }
 
 std::size_t KnownObjects::slotOf(std::uint32_t hash, std::string_view ns,
                                  std::string_view name) const {
   if (slots_.empty()) return kNone;
-  for (std::size_t at = hash & mask(); slots_[at] != kFree; at = (at + 1) & mask()) {
+  for (std::size_t at = home(hash); slots_[at] != kFree; at = next(at)) {
     const Entry& entry = entries_[slots_[at]];
     if (entry.hash == hash && is(entry, ns, name)) return at;
   }
@@ -64,8 +81,8 @@ KnownObjects::Entry* KnownObjects::find(std::string_view ns, std::string_view na
 }
 
 void KnownObjects::place(std::uint32_t index) {
-  std::size_t at = entries_[index].hash & mask();
-  while (slots_[at] != kFree) at = (at + 1) & mask();
+  std::size_t at = home(entries_[index].hash);
+  while (slots_[at] != kFree) at = next(at);
   slots_[at] = index;
 }
 
@@ -73,17 +90,20 @@ void KnownObjects::insert(Entry entry) {
   entries_.push_back(std::move(entry));
   if (4 * entries_.size() <= 3 * slots_.size())
     return place(static_cast<std::uint32_t>(entries_.size() - 1));
-  slots_.assign(slots_.empty() ? 64 : slots_.size() * 2, kFree);
+  // Doubling would leave it two fifths full.
+  slots_.assign(std::max<std::size_t>(16, slots_.size() + slots_.size() / 4), kFree);
   for (std::size_t i = 0; i < entries_.size(); ++i) place(static_cast<std::uint32_t>(i));
 }
 
 void KnownObjects::erase(std::size_t slot) {
+  const auto distance = [this](std::size_t from, std::size_t to) {
+    return to >= from ? to - from : to + slots_.size() - from;
+  };
   const std::uint32_t index = slots_[slot];
   // Move back what would no longer be found behind the hole.
   std::size_t hole = slot;
-  for (std::size_t at = (hole + 1) & mask(); slots_[at] != kFree; at = (at + 1) & mask()) {
-    const std::size_t home = entries_[slots_[at]].hash & mask();
-    if (((at - home) & mask()) < ((at - hole) & mask())) continue;
+  for (std::size_t at = next(hole); slots_[at] != kFree; at = next(at)) {
+    if (distance(home(entries_[slots_[at]].hash), at) < distance(hole, at)) continue;
     slots_[hole] = slots_[at];
     hole = at;
   }
@@ -91,9 +111,7 @@ void KnownObjects::erase(std::size_t slot) {
   // The last entry takes the place.
   const auto last = static_cast<std::uint32_t>(entries_.size() - 1);
   if (index != last) {
-    std::size_t at = entries_[last].hash & mask();
-    while (slots_[at] != last) at = (at + 1) & mask();
-    slots_[at] = index;
+    slots_[slotHolding(last)] = index;
     entries_[index] = std::move(entries_[last]);
   }
   entries_.pop_back();
@@ -119,16 +137,16 @@ bool KnownObjects::claim(const ObjectKey& key, const ServerObject& object) {
 /// The object goes, or takes another key: the next of its key counts instead, or none.
 void KnownObjects::release(const Entry& entry, std::vector<Update>& updates) {
   ObjectKey key = keyOf(entry);
-  if (entry.origin) {
+  if (const auto* other = std::get_if<std::unique_ptr<Other>>(&entry.object)) {
     const auto claimed = claims_.find(key);
     auto& names = claimed->second;
-    const ServerName name(entry.origin->ns, entry.origin->name);
+    const ServerName name((*other)->ns, (*other)->name);
     const bool counted = *names.begin() == name;
     names.erase(name);
     if (!names.empty()) {
       ++notesVersion_;
       const auto& [ns, next] = *names.begin();
-      if (counted) updates.push_back({std::move(key), find(ns, next)->value});
+      if (counted) updates.push_back({std::move(key), valueOf(*find(ns, next))});
       return;
     }
     claims_.erase(claimed);
@@ -145,20 +163,24 @@ void KnownObjects::put(const ServerObject& object, Decoded decoded, std::vector<
   Entry* known = find(object.ns, object.name);
   const bool renamed = known != nullptr && keyOf(*known) != decoded.key;
   if (renamed) release(*known, updates);
-  Entry entry{.value = std::move(*decoded.value),
-              .origin = nullptr,
+  const auto* pod = std::get_if<Pod>(&*decoded.value);
+  const bool counts = pod != nullptr || claim(decoded.key, object);
+  const bool same = !renamed && known != nullptr && sameValue(valueOf(*known), *decoded.value);
+  if (counts && !same) updates.push_back({decoded.key, *decoded.value});
+  Entry entry{.object = {},
               .version = numberOf(object.version),
               .hash = hashOf(object.ns, object.name),
               .list = list_};
-  const bool isPod = podIn(entry.value) != nullptr;
-  const bool counts = isPod || claim(decoded.key, object);
-  const bool same = !renamed && known != nullptr && sameValue(known->value, entry.value);
-  if (counts && !same) updates.push_back({decoded.key, entry.value});
-  if (!isPod)
-    entry.origin = std::make_unique<Origin>(
-        Origin{std::string(object.ns), std::string(object.name), std::move(decoded.key)});
+  if (same) {
+    entry.object = std::move(known->object);  // with the value that the store has
+  } else if (pod != nullptr) {
+    entry.object = *pod;
+  } else {
+    entry.object =
+        std::make_unique<Other>(Other{std::string(object.ns), std::string(object.name),
+                                      std::move(decoded.key), std::move(*decoded.value)});
+  }
   if (known == nullptr) return insert(std::move(entry));
-  if (same) entry.value = std::move(known->value);  // the one that the store has
   *known = std::move(entry);
 }
 
@@ -179,9 +201,7 @@ void KnownObjects::endList(std::vector<Update>& updates) {
   for (std::size_t i = entries_.size(); i-- > 0;) {
     if (entries_[i].list == list_) continue;
     release(entries_[i], updates);
-    std::size_t at = entries_[i].hash & mask();
-    while (slots_[at] != i) at = (at + 1) & mask();
-    erase(at);
+    erase(slotHolding(static_cast<std::uint32_t>(i)));
   }
   const auto gone = [this](const auto& entry) { return entry.second.list != list_; };
   if (std::erase_if(notes_, gone) > 0) ++notesVersion_;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,20 +44,31 @@ struct EndpointIdentity {
 };
 
 /// Addresses of an endpoint, /32 and /128; sorted, unique. Immutable. Most endpoints have one,
-/// which is kept in place.
+/// which is kept in place: 24 bytes.
 class EndpointAddresses {
  public:
   using value_type = Prefix;
   using const_iterator = const Prefix*;
-  EndpointAddresses() = default;
+  EndpointAddresses() : one_{} {}
   EndpointAddresses(std::vector<Prefix> sorted);           // NOLINT: reads as a list
   EndpointAddresses(std::initializer_list<Prefix> sorted)  // NOLINT
       : EndpointAddresses(std::vector<Prefix>(sorted)) {}
+  EndpointAddresses(const EndpointAddresses& other) noexcept : one_{} { take(other); }
+  EndpointAddresses(EndpointAddresses&& other) noexcept : one_{} { take(other); }
+  EndpointAddresses& operator=(EndpointAddresses other) noexcept {
+    if (isMany()) many_.~Many();
+    new (&one_) One{};
+    take(other);
+    return *this;
+  }
+  ~EndpointAddresses() {
+    if (isMany()) many_.~Many();
+  }
 
-  [[nodiscard]] const Prefix* data() const { return many_ ? many_->data() : &one_; }
+  [[nodiscard]] const Prefix* data() const { return isMany() ? many_.list->data() : &one_.address; }
   [[nodiscard]] const Prefix* begin() const { return data(); }
   [[nodiscard]] const Prefix* end() const { return data() + size(); }
-  [[nodiscard]] std::size_t size() const { return many_ ? many_->size() : hasOne_; }
+  [[nodiscard]] std::size_t size() const { return isMany() ? many_.list->size() : one_.count; }
   [[nodiscard]] bool empty() const { return size() == 0; }
   [[nodiscard]] const Prefix& front() const { return *begin(); }
   friend bool operator==(const EndpointAddresses& a, const EndpointAddresses& b) {
@@ -64,9 +76,30 @@ class EndpointAddresses {
   }
 
  private:
-  Shared<std::vector<Prefix>> many_;  // two or more
-  Prefix one_;
-  bool hasOne_ = false;
+  // Both begin with what says which of them it is, so it can be read from either.
+  static constexpr std::uint8_t kMany = 2;
+  struct One {
+    std::uint8_t count = 0;  // 0 or 1
+    Prefix address;
+  };
+  struct Many {
+    std::uint8_t count = kMany;
+    Shared<std::vector<Prefix>> list;
+  };
+  [[nodiscard]] bool isMany() const { return one_.count == kMany; }
+  /// This one is empty.
+  void take(const EndpointAddresses& other) noexcept {
+    if (other.isMany()) {
+      new (&many_) Many(other.many_);
+    } else {
+      one_ = other.one_;
+    }
+  }
+
+  union {
+    One one_;
+    Many many_;
+  };
 };
 
 /// What few endpoints of a cluster need to have kept.

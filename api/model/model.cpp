@@ -124,13 +124,12 @@ std::optional<EndpointIdentity> EndpointIdentity::parse(std::string_view name) {
                           std::move(parts[3])};
 }
 
-EndpointAddresses::EndpointAddresses(std::vector<Prefix> sorted) {
+EndpointAddresses::EndpointAddresses(std::vector<Prefix> sorted) : one_{} {
   if (sorted.size() > 1) {
     sorted.shrink_to_fit();
-    many_ = share(std::move(sorted));
+    new (&many_) Many{kMany, share(std::move(sorted))};
   } else if (!sorted.empty()) {
-    one_ = sorted.front();
-    hasOne_ = true;
+    one_ = {1, sorted.front()};
   }
 }
 

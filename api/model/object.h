@@ -2,7 +2,6 @@
 
 #include <compare>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include "api/model/node.h"
 #include "api/model/policy.h"
 #include "api/model/service.h"
+#include "base/shared.h"
 #include "base/shared_string.h"
 
 namespace margay::api {
@@ -62,12 +62,10 @@ struct ObjectKey {
 };
 
 /// What controllers see. Immutable: a change is a new value.
-using Value = std::variant<std::shared_ptr<const WorkloadEndpoint>, std::shared_ptr<const Profile>,
-                           std::shared_ptr<const Tier>, std::shared_ptr<const Policy>,
-                           std::shared_ptr<const NetworkSet>, std::shared_ptr<const IPPool>,
-                           std::shared_ptr<const FelixConfiguration>, std::shared_ptr<const Node>,
-                           std::shared_ptr<const ClusterInformation>,
-                           std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>>;
+using Value =
+    std::variant<Shared<WorkloadEndpoint>, Shared<Profile>, Shared<Tier>, Shared<Policy>,
+                 Shared<NetworkSet>, Shared<IPPool>, Shared<FelixConfiguration>, Shared<Node>,
+                 Shared<ClusterInformation>, Shared<Service>, Shared<EndpointSlice>>;
 
 /// The newest value of a key; none means that the object is gone.
 struct Update {

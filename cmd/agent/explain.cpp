@@ -46,7 +46,7 @@ Result<std::vector<Address>> addressesOf(const Objects& objects, const std::stri
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   std::vector<Address> out;
   for (const auto& [key, value] : objects) {
-    const auto* endpoint = std::get_if<std::shared_ptr<const api::WorkloadEndpoint>>(&value);
+    const auto* endpoint = std::get_if<Shared<api::WorkloadEndpoint>>(&value);
     if (endpoint == nullptr || (*endpoint)->ns != std::string_view(ns)) continue;
     if ((*endpoint)->workload() != name && (*endpoint)->name.view() != name) continue;
     for (const auto& prefix : (*endpoint)->addresses) out.push_back(prefix.address);
@@ -61,7 +61,7 @@ Result<std::vector<Address>> addressesOf(const Objects& objects, const std::stri
 Result<void> checkNode(const Objects& objects, const std::string& node) {
   if (node.empty() || objects.contains({api::Kind::Node, {}, node})) return {};
   const bool hasWorkload = std::any_of(objects.begin(), objects.end(), [&](const auto& entry) {
-    const auto* endpoint = std::get_if<std::shared_ptr<const api::WorkloadEndpoint>>(&entry.second);
+    const auto* endpoint = std::get_if<Shared<api::WorkloadEndpoint>>(&entry.second);
     return endpoint != nullptr && (*endpoint)->node == std::string_view(node);
   });
   if (hasWorkload) return {};

@@ -9,8 +9,8 @@ bool LiveParameters::take(const api::Update& update) {
   if (update.key.kind != api::Kind::FelixConfiguration) return false;
   configurations_.erase(update.key.name);
   if (update.value)
-    configurations_.emplace(
-        update.key.name, *std::get<std::shared_ptr<const api::FelixConfiguration>>(*update.value));
+    configurations_.emplace(update.key.name,
+                            *std::get<Shared<api::FelixConfiguration>>(*update.value));
   return true;
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 using api::Kind;
 using api::WorkloadEndpoint;
-using EndpointPtr = std::shared_ptr<const WorkloadEndpoint>;
+using EndpointPtr = Shared<WorkloadEndpoint>;
 
 constexpr std::string_view kNamespace = "default";
 
@@ -75,7 +75,7 @@ Result<void> checkAddress(ValueStore& writer, const Address& address) {
   auto pools = writer.list(Kind::IPPool);
   if (!pools) return Fail(pools.error());
   const bool inPool = std::any_of(pools->begin(), pools->end(), [&](const auto& found) {
-    const auto* pool = std::get_if<std::shared_ptr<const api::IPPool>>(&found);
+    const auto* pool = std::get_if<Shared<api::IPPool>>(&found);
     return pool != nullptr && (*pool)->cidr.contains(address);
   });
   if (!pools->empty() && !inPool)
@@ -134,8 +134,7 @@ Result<void> addContainer(ValueStore& writer, const Environment& env, const NewC
   wiring.routing = wanted.routing;
   const auto made = dataplane::wireWorkload(wiring);
   if (!made) return Fail(made.error());
-  auto written =
-      writer.put(std::make_shared<const WorkloadEndpoint>(endpointFor(env, wanted, *made)));
+  auto written = writer.put(share(endpointFor(env, wanted, *made)));
   if (written) return {};
   if (auto undone = dataplane::unwireHost(wanted.hostInterface); !undone)
     std::cerr << "margayctl: cannot undo: " << undone.error().what << '\n';
@@ -169,8 +168,7 @@ Result<bool> addProfile(ValueStore& writer, const std::string& name) {
   const auto existing = writer.find({Kind::Profile, {}, name});
   if (!existing) return Fail(existing.error());
   if (*existing) return false;
-  if (auto written = writer.put(std::make_shared<const api::Profile>(membersOnly(name))); !written)
-    return Fail(written.error());
+  if (auto written = writer.put(share(membersOnly(name))); !written) return Fail(written.error());
   return true;
 }
 
@@ -251,8 +249,7 @@ int runProfileShow(const Environment& env) {
   const auto found = (*writer)->list(Kind::Profile);
   if (!found) return failed(found.error().what);
   std::vector<std::vector<std::string>> rows = {{"NAME"}};
-  for (const auto& entry : *found)
-    rows.push_back({std::get<std::shared_ptr<const api::Profile>>(entry)->name});
+  for (const auto& entry : *found) rows.push_back({std::get<Shared<api::Profile>>(entry)->name});
   printTable(rows);
   return kDone;
 }
@@ -287,10 +284,9 @@ int runEndpointProfile(const Environment& env, const std::string& id, const std:
     std::erase(names, name);
     if (verb != "remove") names.push_back(name);
   }
-  auto changed = std::make_shared<WorkloadEndpoint>(**found);
-  changed->profiles = share(names);
-  if (auto written = (*writer)->put(std::shared_ptr<const WorkloadEndpoint>(std::move(changed)));
-      !written)
+  WorkloadEndpoint changed = **found;
+  changed.profiles = share(names);
+  if (auto written = (*writer)->put(share(std::move(changed))); !written)
     return failed(written.error().what);
   if (verb == "set")
     std::cout << "Profile(s) of " << id << " set to " << (names.empty() ? "none" : joined(names))

@@ -10,9 +10,9 @@ namespace margay::controllers {
 namespace {
 
 template <class T>
-std::shared_ptr<const T> held(const api::Update& update) {
+Shared<T> held(const api::Update& update) {
   if (!update.value) return nullptr;
-  const auto* value = std::get_if<std::shared_ptr<const T>>(&*update.value);
+  const auto* value = std::get_if<Shared<T>>(&*update.value);
   return value == nullptr ? nullptr : *value;
 }
 

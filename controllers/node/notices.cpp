@@ -25,7 +25,7 @@ std::string shortList(const std::vector<std::string>& names) {
 void addTiers(const Objects& objects, std::vector<Notice>& out) {
   for (auto at = objects.lower_bound({Kind::NetworkPolicy, {}, {}});
        at != objects.end() && at->first.kind <= Kind::BaselineAdminNetworkPolicy; ++at) {
-    const auto* policy = std::get_if<std::shared_ptr<const api::Policy>>(&at->second);
+    const auto* policy = std::get_if<Shared<api::Policy>>(&at->second);
     if (policy == nullptr) continue;
     const auto& tier = (*policy)->tier;
     if (api::builtInTier(tier) || objects.contains({Kind::Tier, {}, tier})) continue;

@@ -15,9 +15,9 @@ namespace {
 
 /// Null if the object is gone, or if its value is not of the kind that its key says.
 template <class T>
-std::shared_ptr<const T> valueOf(const api::Update& update) {
+Shared<T> valueOf(const api::Update& update) {
   if (!update.value) return nullptr;
-  const auto* held = std::get_if<std::shared_ptr<const T>>(&*update.value);
+  const auto* held = std::get_if<Shared<T>>(&*update.value);
   return held == nullptr ? nullptr : *held;
 }
 
@@ -47,13 +47,12 @@ struct PolicyEngine::State {
         locals({localIndex, policies, profiles, tiers, groups}, std::move(config.interfacePrefix)) {
   }
 
-  void setEndpoint(const api::ObjectKey& key,
-                   const std::shared_ptr<const api::WorkloadEndpoint>& endpoint) {
+  void setEndpoint(const api::ObjectKey& key, const Shared<api::WorkloadEndpoint>& endpoint) {
     membership.set(key, endpoint);
     locals.set(key, endpoint && endpoint->node == std::string_view(node) ? endpoint : nullptr);
   }
 
-  void setProfile(const std::string& name, const std::shared_ptr<const api::Profile>& profile) {
+  void setProfile(const std::string& name, const Shared<api::Profile>& profile) {
     const auto labels = profile ? profile->labelsToApply : api::Labels();
     membership.setProfileLabels(name, labels);
     localIndex.setProfileLabels(name, labels);
@@ -161,13 +160,12 @@ PolicyCounts PolicyEngine::counts() const {
           state_->policies.activeCount(), state_->policies.all().size()};
 }
 
-std::shared_ptr<const api::WorkloadEndpoint> PolicyEngine::endpoint(
-    const api::ObjectKey& key) const {
+Shared<api::WorkloadEndpoint> PolicyEngine::endpoint(const api::ObjectKey& key) const {
   return state_->membership.endpoint(key);
 }
 
 void PolicyEngine::forEachEndpoint(
-    const std::function<void(const std::shared_ptr<const api::WorkloadEndpoint>&)>& visit) const {
+    const std::function<void(const Shared<api::WorkloadEndpoint>&)>& visit) const {
   state_->membership.forEachEndpoint(visit);
 }
 

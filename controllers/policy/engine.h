@@ -8,6 +8,7 @@
 
 #include "api/model/object.h"
 #include "base/clock.h"
+#include "base/shared.h"
 #include "controllers/policy/membership.h"
 #include "controllers/policy/model.h"
 
@@ -23,7 +24,7 @@ struct PolicyEngineConfig {
 struct PolicyView {
   api::ObjectKey key;
   std::string name;  ///< "namespace/name" or "name"
-  std::shared_ptr<const api::Policy> policy;
+  Shared<api::Policy> policy;
   bool active = false;  ///< selects a local endpoint
   RuleListPtr ingress;
   RuleListPtr egress;
@@ -76,11 +77,10 @@ class PolicyEngine {
   /// As of the last flush. O(1).
   [[nodiscard]] PolicyCounts counts() const;
   /// The newest value; null if there is none.
-  [[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> endpoint(
-      const api::ObjectKey& key) const;
+  [[nodiscard]] Shared<api::WorkloadEndpoint> endpoint(const api::ObjectKey& key) const;
   /// Every endpoint of the cluster, in no particular order. O(endpoints).
   void forEachEndpoint(
-      const std::function<void(const std::shared_ptr<const api::WorkloadEndpoint>&)>& visit) const;
+      const std::function<void(const Shared<api::WorkloadEndpoint>&)>& visit) const;
 
  private:
   struct State;

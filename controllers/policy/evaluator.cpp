@@ -33,10 +33,10 @@ std::string_view actionText(api::RuleAction action) {
 }
 
 template <class T>
-std::vector<std::shared_ptr<const T>> all(const Objects& objects) {
-  std::vector<std::shared_ptr<const T>> out;
+std::vector<Shared<T>> all(const Objects& objects) {
+  std::vector<Shared<T>> out;
   for (const auto& [key, value] : objects) {
-    if (const auto* held = std::get_if<std::shared_ptr<const T>>(&value)) out.push_back(*held);
+    if (const auto* held = std::get_if<Shared<T>>(&value)) out.push_back(*held);
   }
   return out;
 }
@@ -64,13 +64,12 @@ std::vector<api::Tier> sortedTiers(const Objects& objects) {
 }
 
 /// Policies of the tier that apply to the endpoint in the direction, first one first.
-std::vector<std::shared_ptr<const api::Policy>> policiesOf(const Objects& objects,
-                                                           const api::Tier& tier,
-                                                           PolicyDirection direction,
-                                                           const EndpointLabels& labels) {
-  std::vector<std::pair<api::Kind, std::shared_ptr<const api::Policy>>> chosen;
+std::vector<Shared<api::Policy>> policiesOf(const Objects& objects, const api::Tier& tier,
+                                            PolicyDirection direction,
+                                            const EndpointLabels& labels) {
+  std::vector<std::pair<api::Kind, Shared<api::Policy>>> chosen;
   for (const auto& [key, value] : objects) {
-    const auto* held = std::get_if<std::shared_ptr<const api::Policy>>(&value);
+    const auto* held = std::get_if<Shared<api::Policy>>(&value);
     if (held == nullptr) continue;
     const auto& policy = **held;
     const bool applies =
@@ -86,7 +85,7 @@ std::vector<std::shared_ptr<const api::Policy>> policiesOf(const Objects& object
     };
     return rank(a) < rank(b);
   });
-  std::vector<std::shared_ptr<const api::Policy>> out;
+  std::vector<Shared<api::Policy>> out;
   out.reserve(chosen.size());
   for (const auto& entry : chosen) out.push_back(entry.second);
   return out;
@@ -117,8 +116,7 @@ class EndpointEvaluation {
   }
 
  private:
-  Outcome tierOutcome(const api::Tier& tier,
-                      const std::vector<std::shared_ptr<const api::Policy>>& policies) {
+  Outcome tierOutcome(const api::Tier& tier, const std::vector<Shared<api::Policy>>& policies) {
     for (const auto& policy : policies) {
       const auto& rules = direction_ == PolicyDirection::Ingress ? policy->ingress : policy->egress;
       const auto outcome = rulesOutcome(rules, policy->ns.view(), tier.name, policyName(*policy));
@@ -188,8 +186,7 @@ class EndpointEvaluation {
 
 }  // namespace
 
-std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects,
-                                                        const Address& address) {
+Shared<api::WorkloadEndpoint> workloadAt(const Objects& objects, const Address& address) {
   for (const auto& endpoint : all<api::WorkloadEndpoint>(objects)) {
     const auto& own = endpoint->addresses;
     if (std::find(own.begin(), own.end(), Prefix::host(address)) != own.end()) return endpoint;

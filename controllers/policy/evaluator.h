@@ -2,13 +2,13 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 
 /// The plain evaluation of policy: short, obviously right, slow. `margayctl explain` answers with
 /// it, and tests hold the incremental calculation and the kernel against it. Pure.
@@ -50,7 +50,7 @@ struct Verdict {
                               std::string_view node = {});
 
 /// The workload that has the address; of several, the first by key.
-[[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> workloadAt(const Objects& objects,
-                                                                      const Address& address);
+[[nodiscard]] Shared<api::WorkloadEndpoint> workloadAt(const Objects& objects,
+                                                       const Address& address);
 
 }  // namespace margay::controllers

@@ -16,12 +16,12 @@ bool anyContains(std::span<const Prefix> nets, const Address& address) {
 Owners ownersOf(const Objects& objects, const Address& address) {
   Owners out;
   for (const auto& [key, value] : objects) {
-    if (const auto* endpoint = std::get_if<std::shared_ptr<const api::WorkloadEndpoint>>(&value)) {
+    if (const auto* endpoint = std::get_if<Shared<api::WorkloadEndpoint>>(&value)) {
       if (!anyContains((*endpoint)->addresses, address)) continue;
       out.all.emplace_back(objects, **endpoint);
       out.endpoints.push_back(*endpoint);
       out.endpointLabels.push_back(out.all.back());
-    } else if (const auto* set = std::get_if<std::shared_ptr<const api::NetworkSet>>(&value)) {
+    } else if (const auto* set = std::get_if<Shared<api::NetworkSet>>(&value)) {
       if (anyContains((*set)->nets, address)) out.all.emplace_back(objects, **set);
     }
   }
@@ -35,13 +35,13 @@ bool anyMatches(const std::vector<EndpointLabels>& owners, const api::Selector& 
 
 }  // namespace
 
-std::shared_ptr<const api::Profile> profileNamed(const Objects& objects, const std::string& name) {
+Shared<api::Profile> profileNamed(const Objects& objects, const std::string& name) {
   if (const auto found = objects.find({api::Kind::Profile, {}, name}); found != objects.end()) {
-    return std::get<std::shared_ptr<const api::Profile>>(found->second);
+    return std::get<Shared<api::Profile>>(found->second);
   }
   if (name != kAllowAll) return nullptr;
-  static const auto kBuiltIn = std::make_shared<const api::Profile>(
-      api::Profile{std::string(kAllowAll), {}, {api::PolicyRule{}}, {api::PolicyRule{}}});
+  static const auto kBuiltIn =
+      share(api::Profile{std::string(kAllowAll), {}, {api::PolicyRule{}}, {api::PolicyRule{}}});
   return kBuiltIn;
 }
 
@@ -134,7 +134,7 @@ bool PacketView::portMatches(const std::vector<api::Port>& ports, End end,
 bool PacketView::serviceMatches(const api::ServiceRef& service, End end) const {
   const auto& address = end == End::Source ? packet_.source : packet_.destination;
   for (const auto& [key, value] : objects_) {
-    const auto* held = std::get_if<std::shared_ptr<const api::EndpointSlice>>(&value);
+    const auto* held = std::get_if<Shared<api::EndpointSlice>>(&value);
     if (held == nullptr || (*held)->ns != std::string_view(service.ns) ||
         (*held)->service != service.name)
       continue;

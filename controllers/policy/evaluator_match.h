@@ -1,19 +1,18 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "api/model/object.h"
 #include "api/selector/effective.h"
+#include "base/shared.h"
 #include "controllers/policy/evaluator.h"
 
 /// The parts of the plain evaluator that say whether a rule matches a packet.
 namespace margay::controllers {
 
-[[nodiscard]] std::shared_ptr<const api::Profile> profileNamed(const Objects& objects,
-                                                               const std::string& name);
+[[nodiscard]] Shared<api::Profile> profileNamed(const Objects& objects, const std::string& name);
 
 /// Labels of an endpoint or a network set: its own, then those that its profiles apply, first
 /// profile first.
@@ -25,14 +24,14 @@ class EndpointLabels final : public api::LabelSource {
 
  private:
   api::Labels own_;
-  std::vector<std::shared_ptr<const api::Profile>> profiles_;
+  std::vector<Shared<api::Profile>> profiles_;
 };
 
 /// Who has an address: the endpoints with it and the network sets that cover it.
 struct Owners {
   std::vector<EndpointLabels> all;
   /// Of the endpoints, in the order of their labels in `endpointLabels`.
-  std::vector<std::shared_ptr<const api::WorkloadEndpoint>> endpoints;
+  std::vector<Shared<api::WorkloadEndpoint>> endpoints;
   std::vector<EndpointLabels> endpointLabels;
 };
 

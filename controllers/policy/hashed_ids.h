@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -7,9 +8,9 @@
 
 namespace margay::controllers {
 
-/// Small numbers by the hash of what they stand for: 8 bytes a slot, at most three quarters full.
-/// The owner holds the content and says which of the candidates is meant. Several may have one
-/// hash; many make it slow.
+/// Small numbers by the hash of what they stand for: 8 bytes a slot, three fifths to three quarters
+/// full once it is large. The owner holds the content and says which of the candidates is meant.
+/// Several may have one hash; many make it slow.
 class HashedIds {
  public:
   void insert(std::size_t hash, std::uint32_t id) {
@@ -21,15 +22,14 @@ class HashedIds {
   /// Does nothing if the pair is not there.
   void erase(std::size_t hash, std::uint32_t id) {
     if (slots_.empty()) return;
-    std::size_t at = fold(hash) & mask();
+    std::size_t at = home(fold(hash));
     while (slots_[at].id != kFree && !(slots_[at].id == id && slots_[at].hash == fold(hash)))
       at = next(at);
     if (slots_[at].id == kFree) return;
     --size_;
     // Moves later slots of the run back, so that no run has a hole before its end.
     for (std::size_t from = next(at); slots_[from].id != kFree; from = next(from)) {
-      const std::size_t home = slots_[from].hash & mask();
-      if (((from - home) & mask()) < ((from - at) & mask())) continue;
+      if (distance(home(slots_[from].hash), from) < distance(at, from)) continue;
       slots_[at] = slots_[from];
       at = from;
     }
@@ -40,7 +40,7 @@ class HashedIds {
   template <class IsIt>
   [[nodiscard]] std::optional<std::uint32_t> find(std::size_t hash, const IsIt& isIt) const {
     if (slots_.empty()) return std::nullopt;
-    for (std::size_t at = fold(hash) & mask(); slots_[at].id != kFree; at = next(at)) {
+    for (std::size_t at = home(fold(hash)); slots_[at].id != kFree; at = next(at)) {
       if (slots_[at].hash == fold(hash) && isIt(slots_[at].id)) return slots_[at].id;
     }
     return std::nullopt;
@@ -58,16 +58,25 @@ class HashedIds {
   static std::uint32_t fold(std::size_t hash) {
     return static_cast<std::uint32_t>(hash ^ (hash >> 32U));
   }
-  [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
-  [[nodiscard]] std::size_t next(std::size_t at) const { return (at + 1) & mask(); }
+  /// The upper bits of the hash choose among any number of slots.
+  [[nodiscard]] std::size_t home(std::uint32_t hash) const {
+    return (std::uint64_t{hash} * slots_.size()) >> 32U;
+  }
+  [[nodiscard]] std::size_t next(std::size_t at) const {
+    return at + 1 < slots_.size() ? at + 1 : 0;
+  }
+  /// From one slot on to another.
+  [[nodiscard]] std::size_t distance(std::size_t from, std::size_t to) const {
+    return to >= from ? to - from : to + slots_.size() - from;
+  }
 
   void place(Slot slot) {
-    std::size_t at = slot.hash & mask();
+    std::size_t at = home(slot.hash);
     while (slots_[at].id != kFree) at = next(at);
     slots_[at] = slot;
   }
   void grow() {
-    std::vector<Slot> old(slots_.empty() ? std::size_t{8} : slots_.size() * 2);
+    std::vector<Slot> old(std::max<std::size_t>(8, slots_.size() + slots_.size() / 4));
     old.swap(slots_);
     for (const Slot& slot : old) {
       if (slot.id != kFree) place(slot);

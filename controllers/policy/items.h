@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 #include "controllers/policy/hashed_ids.h"
 #include "controllers/policy/label_index.h"
 
@@ -18,8 +18,8 @@ inline constexpr ItemId kNoItem = ~ItemId{0};
 
 /// A thing with labels and addresses: an endpoint, or a network set.
 struct Item {
-  std::shared_ptr<const api::WorkloadEndpoint> endpoint;
-  std::shared_ptr<const api::NetworkSet> networkSet;
+  Shared<api::WorkloadEndpoint> endpoint;
+  Shared<api::NetworkSet> networkSet;
   ClassId labelClass = 0;
   ItemId next = kNoItem;  ///< of its class
   ItemId previous = kNoItem;

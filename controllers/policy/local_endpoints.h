@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 #include "controllers/policy/groups.h"
 #include "controllers/policy/label_index.h"
 #include "controllers/policy/model.h"
@@ -20,7 +21,7 @@ namespace margay::controllers {
 /// follows from its label class, so it is worked out once a class. One thread.
 class LocalEndpoints {
  public:
-  using EndpointPtr = std::shared_ptr<const api::WorkloadEndpoint>;
+  using EndpointPtr = Shared<api::WorkloadEndpoint>;
   using ViewPtr = std::shared_ptr<const LocalEndpoint>;
   /// What the endpoints' policies come from, all outliving this.
   struct Inputs {

@@ -46,15 +46,14 @@ Membership::Membership()
         }
       }) {}
 
-void Membership::set(const api::ObjectKey& key,
-                     std::shared_ptr<const api::WorkloadEndpoint> endpoint) {
+void Membership::set(const api::ObjectKey& key, Shared<api::WorkloadEndpoint> endpoint) {
   if (!endpoint) return remove(key);
   Item next;
   next.endpoint = std::move(endpoint);
   put(key, std::move(next));
 }
 
-void Membership::set(const api::ObjectKey& key, std::shared_ptr<const api::NetworkSet> networkSet) {
+void Membership::set(const api::ObjectKey& key, Shared<api::NetworkSet> networkSet) {
   if (!networkSet) return remove(key);
   Item next;
   next.networkSet = std::move(networkSet);
@@ -112,7 +111,7 @@ void Membership::leaveClass(ItemId id) {
   items_.link(left.previous, left.next);
 }
 
-std::shared_ptr<const api::WorkloadEndpoint> Membership::endpoint(const api::ObjectKey& key) const {
+Shared<api::WorkloadEndpoint> Membership::endpoint(const api::ObjectKey& key) const {
   const auto found = items_.find(key);
   return found ? items_[*found].endpoint : nullptr;
 }

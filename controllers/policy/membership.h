@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 #include "controllers/policy/items.h"
 #include "controllers/policy/label_index.h"
 #include "controllers/policy/model.h"
@@ -36,8 +36,8 @@ class Membership {
   ~Membership() = default;
 
   /// Null removes. The value's namespace and name are those of the key.
-  void set(const api::ObjectKey& key, std::shared_ptr<const api::WorkloadEndpoint> endpoint);
-  void set(const api::ObjectKey& key, std::shared_ptr<const api::NetworkSet> networkSet);
+  void set(const api::ObjectKey& key, Shared<api::WorkloadEndpoint> endpoint);
+  void set(const api::ObjectKey& key, Shared<api::NetworkSet> networkSet);
   void set(const api::ObjectKey& key, Services::Slice slice);
   void setProfileLabels(const std::string& profile, const api::Labels& labels);
 
@@ -57,8 +57,7 @@ class Membership {
   [[nodiscard]] std::vector<View> sets() const;
   [[nodiscard]] std::size_t endpoints() const { return items_.endpoints(); }
   /// Null if there is none.
-  [[nodiscard]] std::shared_ptr<const api::WorkloadEndpoint> endpoint(
-      const api::ObjectKey& key) const;
+  [[nodiscard]] Shared<api::WorkloadEndpoint> endpoint(const api::ObjectKey& key) const;
   template <class Visit>
   void forEachEndpoint(const Visit& visit) const {
     items_.forEachEndpoint(visit);

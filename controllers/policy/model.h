@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 #include "dataplane/model/ipset.h"
 
 /// What the policy calculation produces: the input of the rule builder, of `margayctl inspect`, and
@@ -100,7 +101,7 @@ struct EndpointTier {
 
 /// A workload of this node with what the calculation found for it.
 struct LocalEndpoint {
-  std::shared_ptr<const api::WorkloadEndpoint> endpoint;
+  Shared<api::WorkloadEndpoint> endpoint;
   std::vector<EndpointTier> tiers;  ///< in order; only tiers with a policy that selects it
   GroupPtr ingress;
   GroupPtr egress;

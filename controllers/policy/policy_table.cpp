@@ -22,7 +22,7 @@ bool PolicyRecord::before(const PolicyRecord& a, const PolicyRecord& b) {
          std::tuple(b.policy->order.value_or(kLast), std::string_view(b.tieBreak));
 }
 
-void PolicyTable::set(const api::ObjectKey& key, std::shared_ptr<const api::Policy> policy,
+void PolicyTable::set(const api::ObjectKey& key, Shared<api::Policy> policy,
                       std::set<ClassId>& dirty) {
   const auto found = records_.find(key);
   const bool known = found != records_.end();

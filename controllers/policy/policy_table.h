@@ -2,12 +2,12 @@
 
 #include <cstddef>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 #include "controllers/policy/label_index.h"
 #include "controllers/policy/resolved_lists.h"
 
@@ -15,7 +15,7 @@ namespace margay::controllers {
 
 struct PolicyRecord {
   api::ObjectKey key;
-  std::shared_ptr<const api::Policy> policy;
+  Shared<api::Policy> policy;
   std::string name;      ///< "namespace/name" or "name"
   std::string tieBreak;  ///< "name/namespace/kind"
   SelectorId selector = 0;
@@ -33,8 +33,7 @@ class PolicyTable {
   PolicyTable(LabelIndex& local, ResolvedLists& lists) : local_(local), lists_(lists) {}
 
   /// Null removes. Adds the local classes that it applied to and applies to now to `dirty`.
-  void set(const api::ObjectKey& key, std::shared_ptr<const api::Policy> policy,
-           std::set<ClassId>& dirty);
+  void set(const api::ObjectKey& key, Shared<api::Policy> policy, std::set<ClassId>& dirty);
   /// A local class begins or ceases to match.
   void onMatchChange(SelectorId selector);
   /// Brings `active` and `lists` up to date.

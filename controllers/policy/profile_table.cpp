@@ -12,8 +12,8 @@ constexpr std::string_view kDefaultAllow = "projectcalico-default-allow";
 
 /// The profile that is there when none of the name is written; null for most.
 ProfileTable::ProfilePtr builtIn(const std::string& name) {
-  static const auto kProfile = std::make_shared<const api::Profile>(
-      api::Profile{std::string(kDefaultAllow), {}, {api::PolicyRule{}}, {api::PolicyRule{}}});
+  static const auto kProfile =
+      share(api::Profile{std::string(kDefaultAllow), {}, {api::PolicyRule{}}, {api::PolicyRule{}}});
   return name == kDefaultAllow ? kProfile : nullptr;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "api/model/policy.h"
+#include "base/shared.h"
 #include "controllers/policy/resolved_lists.h"
 
 namespace margay::controllers {
@@ -15,7 +15,7 @@ namespace margay::controllers {
 /// `projectcalico-default-allow` exists without being written and allows everything. One thread.
 class ProfileTable {
  public:
-  using ProfilePtr = std::shared_ptr<const api::Profile>;
+  using ProfilePtr = Shared<api::Profile>;
   explicit ProfileTable(ResolvedLists& lists) : lists_(lists) {}
 
   /// Null removes. Whether the rules of a profile in use may have changed.

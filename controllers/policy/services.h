@@ -1,17 +1,17 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 
 namespace margay::controllers {
 
 /// EndpointSlices by the service that they belong to. One thread.
 class Services {
  public:
-  using Slice = std::shared_ptr<const api::EndpointSlice>;
+  using Slice = Shared<api::EndpointSlice>;
 
   /// Null if there is none.
   [[nodiscard]] Slice get(const api::ObjectKey& key) const;

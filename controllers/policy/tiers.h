@@ -1,11 +1,11 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 
 #include "api/model/object.h"
+#include "base/shared.h"
 
 namespace margay::controllers {
 
@@ -23,7 +23,7 @@ struct TierInForce {
 /// thread.
 class Tiers {
  public:
-  using TierPtr = std::shared_ptr<const api::Tier>;
+  using TierPtr = Shared<api::Tier>;
 
   /// Null removes. Whether anything changed.
   bool set(const std::string& name, TierPtr tier);

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "api/model/endpoint.h"
 #include "api/model/node.h"
+#include "base/shared.h"
 #include "controllers/routing/next_hops.h"
 #include "controllers/routing/node_routes.h"
 #include "dataplane/model/network.h"
@@ -26,7 +26,7 @@ inline constexpr std::uint32_t kRemoteEndpointMetric = 2048;
 /// has it. Holds the addresses that need such a route and nothing else. One thread.
 class RemoteEndpointRoutes {
  public:
-  using EndpointPtr = std::shared_ptr<const api::WorkloadEndpoint>;
+  using EndpointPtr = Shared<api::WorkloadEndpoint>;
   using Nodes = std::map<std::string, api::Node>;
   /// Calls its argument with every endpoint of the cluster.
   using Endpoints = std::function<void(const std::function<void(const EndpointPtr&)>&)>;

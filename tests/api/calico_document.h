@@ -1,12 +1,12 @@
 #pragma once
 
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "api/codec/calico_decode.h"
+#include "base/shared.h"
 
 /// Builders of projectcalico.org/v3 documents.
 namespace margay::api {
@@ -29,8 +29,7 @@ inline std::vector<std::string> errorTexts(const Decoded& decoded) {
 /// The value, which must be a T.
 template <class T>
 T valueOf(const Decoded& decoded) {
-  const auto* value =
-      decoded.value ? std::get_if<std::shared_ptr<const T>>(&*decoded.value) : nullptr;
+  const auto* value = decoded.value ? std::get_if<Shared<T>>(&*decoded.value) : nullptr;
   return value == nullptr ? T{} : **value;
 }
 

@@ -61,6 +61,12 @@ TEST(EndpointAddresses, HoldNoneOneOrMany) {
   EXPECT_FALSE(addresses == two);
   addresses = two;
   EXPECT_EQ(addresses, two);
+  const EndpointAddresses copy = addresses;
+  addresses = EndpointAddresses{net("fd00::2")};
+  EXPECT_THAT(addresses, ElementsAre(net("fd00::2")));
+  EXPECT_EQ(copy, two) << "a copy keeps what it shared";
+  addresses = {};
+  EXPECT_THAT(addresses, IsEmpty());
 }
 
 }  // namespace

@@ -20,9 +20,9 @@ Decoded decoded(const std::string& shortKey, const std::string& value) {
 }
 
 template <class T>
-std::shared_ptr<const T> valueOf(const Decoded& object) {
+Shared<T> valueOf(const Decoded& object) {
   if (!object.value) return nullptr;
-  const auto* found = std::get_if<std::shared_ptr<const T>>(&*object.value);
+  const auto* found = std::get_if<Shared<T>>(&*object.value);
   return found == nullptr ? nullptr : *found;
 }
 

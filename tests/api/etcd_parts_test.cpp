@@ -349,7 +349,7 @@ TEST(ObjectTable, OnlyEndpointsOfItsOwnNodeAreWhole) {
   }
   ASSERT_THAT(updates, SizeIs(2));
   const auto endpoint = [&](std::size_t i) {
-    return std::get<std::shared_ptr<const WorkloadEndpoint>>(*updates[i].value);
+    return std::get<Shared<WorkloadEndpoint>>(*updates[i].value);
   };
   EXPECT_EQ(endpoint(0)->details().interfaceName, "cali1");
   EXPECT_TRUE(endpoint(0)->details().mac);

@@ -41,7 +41,7 @@ Value profile(const std::string& name, const std::string& label) {
   rule.source.selector = "has(" + label + ")";
   made.ingress.push_back(rule);
   made.egress.emplace_back();
-  return std::make_shared<const Profile>(made);
+  return share(made);
 }
 Value endpoint(std::vector<std::string> profiles) {
   WorkloadEndpoint made;
@@ -55,7 +55,7 @@ Value endpoint(std::vector<std::string> profiles) {
                                 {"projectcalico.org/namespace", "default"},
                                 {"projectcalico.org/orchestrator", "cni"}});
   if (!profiles.empty()) made.profiles = share(std::move(profiles));
-  return std::make_shared<const WorkloadEndpoint>(made);
+  return share(made);
 }
 template <class T>
 T decodedAs(const nlohmann::ordered_json& object) {
@@ -65,17 +65,16 @@ T decodedAs(const nlohmann::ordered_json& object) {
         const auto decoded = decodeCalico(document);
         for (const auto& error : decoded.errors)
           ADD_FAILURE() << error.field << ": " << error.reason;
-        if (decoded.value) out = *std::get<std::shared_ptr<const T>>(*decoded.value);
+        if (decoded.value) out = *std::get<Shared<T>>(*decoded.value);
       });
   EXPECT_FALSE(problem) << (problem ? problem->str() : "");
   return out;
 }
 
 TEST(CalicoEncode, WhatIsWrittenReadsAsTheSame) {
-  const WorkloadEndpoint made =
-      *std::get<std::shared_ptr<const WorkloadEndpoint>>(endpoint({"A", "B"}));
+  const WorkloadEndpoint made = *std::get<Shared<WorkloadEndpoint>>(endpoint({"A", "B"}));
   EXPECT_EQ(decodedAs<WorkloadEndpoint>(encodeWorkloadEndpoint(made)), made);
-  const Profile group = *std::get<std::shared_ptr<const Profile>>(profile("PROF_A", "g"));
+  const Profile group = *std::get<Shared<Profile>>(profile("PROF_A", "g"));
   EXPECT_EQ(decodedAs<Profile>(encodeProfile(group)), group);
 }
 
@@ -124,7 +123,7 @@ TEST_F(FileManifestTest, WritesFindsChangesAndRemovesObjects) {
   const auto found = writer->find(key);
   ASSERT_TRUE(found && *found);
   EXPECT_TRUE((*found)->alone);
-  EXPECT_THAT(*std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles,
+  EXPECT_THAT(*std::get<Shared<WorkloadEndpoint>>((*found)->value)->profiles,
               ElementsAre("PROF_A"));
   EXPECT_THAT(*writer->list(Kind::Profile), SizeIs(1));
   ASSERT_TRUE(writer->remove(key));
@@ -151,8 +150,7 @@ TEST_F(FileManifestTest, TwoWritersDoNotLoseEachOthersWork) {
       const auto found = writer->find(keyOfValue(endpoint({})));
       ASSERT_TRUE(found);
       std::vector<std::string> profiles;
-      if (*found)
-        profiles = *std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles;
+      if (*found) profiles = *std::get<Shared<WorkloadEndpoint>>((*found)->value)->profiles;
       profiles.push_back(name + std::to_string(i));
       ASSERT_TRUE(writer->put(endpoint(profiles)));
     }
@@ -162,8 +160,7 @@ TEST_F(FileManifestTest, TwoWritersDoNotLoseEachOthersWork) {
   other.join();
   auto writer = ManifestWriter::open(directory_);
   const auto found = writer->find(keyOfValue(endpoint({})));
-  EXPECT_THAT(*std::get<std::shared_ptr<const WorkloadEndpoint>>((*found)->value)->profiles,
-              SizeIs(40));
+  EXPECT_THAT(*std::get<Shared<WorkloadEndpoint>>((*found)->value)->profiles, SizeIs(40));
 }
 
 TEST_F(FileManifestTest, LoadsADirectory) {

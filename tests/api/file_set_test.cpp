@@ -71,15 +71,13 @@ struct World {
   std::string team(const std::string& name) {
     const auto found = objects.find({Kind::Profile, {}, "kns." + name});
     if (found == objects.end()) return "none";
-    return std::string(
-        *std::get<std::shared_ptr<const Profile>>(found->second)->labelsToApply.get("pcns.team"));
+    return std::string(*std::get<Shared<Profile>>(found->second)->labelsToApply.get("pcns.team"));
   }
   std::vector<std::string> endpoints() {
     std::vector<std::string> out;
     for (const auto& [key, value] : objects) {
       if (key.kind == Kind::WorkloadEndpoint)
-        out.push_back(
-            std::get<std::shared_ptr<const WorkloadEndpoint>>(value)->addresses.front().str());
+        out.push_back(std::get<Shared<WorkloadEndpoint>>(value)->addresses.front().str());
     }
     return out;
   }
@@ -165,12 +163,10 @@ TEST(FileSet, ACalicoNodeAddsToTheKubernetesNode) {
                       .bgpAddress4 = Prefix::parseAddress("192.168.0.5/24"),
                       .bgpAddress6 = std::nullopt,
                       .podCidrs = {*Prefix::parseNetwork("10.1.0.0/24")}};
-  EXPECT_EQ(*std::get<std::shared_ptr<const Node>>(world.objects.at({Kind::Node, {}, "n"})),
-            expected);
+  EXPECT_EQ(*std::get<Shared<Node>>(world.objects.at({Kind::Node, {}, "n"})), expected);
   EXPECT_THAT(world.set.invalid(), IsEmpty());
   world.drop("a.yaml");
-  EXPECT_FALSE(
-      std::get<std::shared_ptr<const Node>>(world.objects.at({Kind::Node, {}, "n"}))->bgpAddress4);
+  EXPECT_FALSE(std::get<Shared<Node>>(world.objects.at({Kind::Node, {}, "n"}))->bgpAddress4);
 }
 
 TEST(FileSet, SaysWhereAnObjectIsAndWhatItsWriterCallsIt) {
@@ -214,12 +210,11 @@ TEST(PrototypeText, BecomesNodesEndpointsAndGroups) {
   EXPECT_THAT(world.set.invalid(), IsEmpty());
   ASSERT_THAT(world.objects, SizeIs(3));
   EXPECT_TRUE(world.objects.contains({Kind::Node, {}, "instance-1"}));
-  const auto& profile =
-      *std::get<std::shared_ptr<const Profile>>(world.objects.at({Kind::Profile, {}, "G1"}));
+  const auto& profile = *std::get<Shared<Profile>>(world.objects.at({Kind::Profile, {}, "G1"}));
   EXPECT_EQ(profile.labelsToApply, Labels(LabelMap{{"G1", ""}}));
   EXPECT_EQ(profile.ingress.at(0).source.selector, "has(G1)");
   EXPECT_THAT(profile.egress, ElementsAre(PolicyRule{}));
-  const auto& made = *std::get<std::shared_ptr<const WorkloadEndpoint>>(world.objects.at(
+  const auto& made = *std::get<Shared<WorkloadEndpoint>>(world.objects.at(
       {Kind::WorkloadEndpoint, "default", "instance--1-cni-0123456789abcdef-eth0"}));
   EXPECT_EQ(made.details().interfaceName, "tap0123456789a");
   EXPECT_THAT(*made.profiles, ElementsAre("G1"));

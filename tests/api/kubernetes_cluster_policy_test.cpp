@@ -20,7 +20,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 struct Got {
-  std::shared_ptr<const Policy> policy;
+  Shared<Policy> policy;
   std::vector<std::string> errors;  ///< fields
   std::vector<std::string> reasons;
   ObjectKey key;
@@ -35,7 +35,7 @@ Got convert(const std::string& version, const std::string& kind, const std::stri
     KubernetesDecoder decoder;
     const auto decoded = decoder.decode(document);
     out.key = decoded.key;
-    if (decoded.value) out.policy = std::get<std::shared_ptr<const Policy>>(*decoded.value);
+    if (decoded.value) out.policy = std::get<Shared<Policy>>(*decoded.value);
     for (const auto& error : decoded.errors) {
       out.errors.push_back(error.field);
       out.reasons.push_back(error.reason);

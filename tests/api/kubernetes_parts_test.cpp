@@ -210,7 +210,7 @@ class Objects {
     const auto last = updates_.empty() ? Update{} : updates_.back();
     updates_.clear();
     if (!last.value) return std::nullopt;
-    return std::get<std::shared_ptr<const Policy>>(*last.value)->order;
+    return std::get<Shared<Policy>>(*last.value)->order;
   }
   void remove(const std::string& name) { known.remove("d", name, updates_); }
   void endList() { known.endList(updates_); }

@@ -23,11 +23,11 @@ json pod(const std::string& more = "{}") {
   return made;
 }
 
-std::shared_ptr<const WorkloadEndpoint> endpointOf(const json& document) {
+Shared<WorkloadEndpoint> endpointOf(const json& document) {
   KubernetesDecoder decoder;
   auto got = decoder.decode(document);
   EXPECT_THAT(got.errors, IsEmpty());
-  return got.value ? std::get<std::shared_ptr<const WorkloadEndpoint>>(*got.value) : nullptr;
+  return got.value ? std::get<Shared<WorkloadEndpoint>>(*got.value) : nullptr;
 }
 std::vector<std::string> addressesOf(const json& document) {
   std::vector<std::string> out;
@@ -122,8 +122,8 @@ TEST(KubernetesPod, NamesTheFieldThatIsWrong) {
 
 TEST(KubernetesPod, SharesWhatPodsHaveInCommon) {
   KubernetesDecoder decoder;
-  const auto a = std::get<std::shared_ptr<const WorkloadEndpoint>>(*decoder.decode(pod()).value);
-  const auto b = std::get<std::shared_ptr<const WorkloadEndpoint>>(
+  const auto a = std::get<Shared<WorkloadEndpoint>>(*decoder.decode(pod()).value);
+  const auto b = std::get<Shared<WorkloadEndpoint>>(
       *decoder.decode(pod(R"({"metadata":{"name":"web-2"}})")).value);
   EXPECT_EQ(&a->labels.pairs(), &b->labels.pairs());
   EXPECT_EQ(a->profiles, b->profiles);
@@ -137,7 +137,7 @@ TEST(KubernetesNamespace, BecomesAProfileThatAllowsAll) {
       R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","labels":{"team":"x"}}})"));
   ASSERT_TRUE(got.value);
   EXPECT_EQ(got.key, (ObjectKey{Kind::Profile, {}, "kns.shop"}));
-  const auto& profile = *std::get<std::shared_ptr<const Profile>>(*got.value);
+  const auto& profile = *std::get<Shared<Profile>>(*got.value);
   EXPECT_EQ(profile.labelsToApply,
             Labels(LabelMap{{"pcns.team", "x"}, {"pcns.projectcalico.org/name", "shop"}}));
   EXPECT_THAT(profile.ingress, ElementsAre(PolicyRule{}));
@@ -148,7 +148,7 @@ TEST(KubernetesServiceAccount, BecomesAProfileWithoutRules) {
   KubernetesDecoder decoder;
   const auto got = decoder.decode(json::parse(
       R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"clerk","namespace":"shop","labels":{"r":"1"}}})"));
-  const auto& profile = *std::get<std::shared_ptr<const Profile>>(*got.value);
+  const auto& profile = *std::get<Shared<Profile>>(*got.value);
   EXPECT_EQ(profile, (Profile{.name = "ksa.shop.clerk",
                               .labelsToApply = Labels(LabelMap{
                                   {"pcsa.r", "1"}, {"pcsa.projectcalico.org/name", "clerk"}})}));
@@ -168,7 +168,7 @@ TEST(KubernetesNode, ReadsAddressesPodCidrsAndAnnotations) {
       .bgpAddress4 = Prefix::parseAddress("192.168.1.7/24"),
       .bgpAddress6 = std::nullopt,
       .podCidrs = {*Prefix::parseNetwork("10.1.0.0/24"), *Prefix::parseNetwork("fd00::/64")}};
-  EXPECT_EQ(*std::get<std::shared_ptr<const Node>>(*got.value), expected);
+  EXPECT_EQ(*std::get<Shared<Node>>(*got.value), expected);
 }
 
 TEST(KubernetesService, ReadsAddressesAndPorts) {
@@ -176,7 +176,7 @@ TEST(KubernetesService, ReadsAddressesAndPorts) {
   const auto service = decoder.decode(
       json::parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"s","namespace":"n"},
     "spec":{"clusterIP":"10.96.0.1","ports":[{"port":80},{"name":"d","port":53,"protocol":"UDP"}]}})"));
-  EXPECT_EQ(*std::get<std::shared_ptr<const Service>>(*service.value),
+  EXPECT_EQ(*std::get<Shared<Service>>(*service.value),
             (Service{"n", "s", {*Address::parse("10.96.0.1")}, {{"", 6, 80}, {"d", 17, 53}}}));
   for (const char* version : {"discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"}) {
     json slice = json::parse(
@@ -186,7 +186,7 @@ TEST(KubernetesService, ReadsAddressesAndPorts) {
     slice["apiVersion"] = version;
     const auto got = decoder.decode(slice);
     ASSERT_TRUE(got.value);
-    EXPECT_EQ(*std::get<std::shared_ptr<const EndpointSlice>>(*got.value),
+    EXPECT_EQ(*std::get<Shared<EndpointSlice>>(*got.value),
               (EndpointSlice{"n",
                              "s-x",
                              "s",

@@ -15,7 +15,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 struct Got {
-  std::shared_ptr<const Policy> policy;
+  Shared<Policy> policy;
   std::vector<std::string> errors;
 };
 
@@ -29,7 +29,7 @@ Got convert(const std::string& spec) {
   const auto problem = readYaml(text, {}, [&](const DocumentPlace&, json& document) {
     KubernetesDecoder decoder;
     const auto decoded = decoder.decode(document);
-    if (decoded.value) out.policy = std::get<std::shared_ptr<const Policy>>(*decoded.value);
+    if (decoded.value) out.policy = std::get<Shared<Policy>>(*decoded.value);
     for (const auto& error : decoded.errors) out.errors.push_back(error.field);
   });
   EXPECT_FALSE(problem) << (problem ? problem->str() : "");

@@ -17,10 +17,10 @@ ObjectKey tierKey(const std::string& name) {
   return {Kind::Tier, {}, name};
 }
 Update tier(const std::string& name, double order) {
-  return {tierKey(name), Value(std::make_shared<const Tier>(Tier{.name = name, .order = order}))};
+  return {tierKey(name), Value(share(Tier{.name = name, .order = order}))};
 }
 double orderOf(const Update& update) {
-  return *std::get<std::shared_ptr<const Tier>>(*update.value)->order;
+  return *std::get<Shared<Tier>>(*update.value)->order;
 }
 bool readable(const Mailbox& box) {
   pollfd poller{box.fd(), POLLIN, 0};

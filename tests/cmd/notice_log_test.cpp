@@ -55,7 +55,7 @@ TEST_F(NoticeLogTest, AsksWhereTheObjectsAreWheneverTheseAreOthers) {
   api::Policy lost;
   lost.name = "p";
   lost.tier = "t";
-  controller.update({policy, std::make_shared<const api::Policy>(lost)});
+  controller.update({policy, share(lost)});
   log.report(controller, {}, clock.now());
   EXPECT_THAT(log.newest(), ElementsAre(::testing::Field(&Remark::written, policy)));
   EXPECT_THAT(asked, ElementsAre(std::set{policy}));

@@ -30,11 +30,11 @@ TEST(FelixStatus, KeysAndValuesAreThoseOfFelix) {
 }
 
 controllers::WorkloadInterface interfaceOf(const std::string& device, const std::string& workload) {
-  auto endpoint = std::make_shared<api::WorkloadEndpoint>();
-  endpoint->ns = "shop";
-  endpoint->name = api::workloadEndpointName("node-1", "k8s", workload, "eth0");
+  api::WorkloadEndpoint endpoint;
+  endpoint.ns = "shop";
+  endpoint.name = api::workloadEndpointName("node-1", "k8s", workload, "eth0");
   auto local = std::make_shared<controllers::LocalEndpoint>();
-  local->endpoint = std::move(endpoint);
+  local->endpoint = share(std::move(endpoint));
   return {.device = dataplane::IfName(device), .endpoint = std::move(local)};
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 
 #include "api/model/object.h"
 #include "api/selector/effective.h"
+#include "base/shared.h"
 
 /// Values for tests, with the parts that do not matter filled in. Bad text in a test is a crash.
 namespace margay::test {
@@ -134,7 +134,7 @@ inline api::ObjectKey keyOf(const api::Policy& v) {
 template <class T>
 api::Update put(T value) {
   auto key = keyOf(value);
-  return {std::move(key), api::Value(std::make_shared<const T>(std::move(value)))};
+  return {std::move(key), api::Value(share(std::move(value)))};
 }
 inline api::Update gone(api::ObjectKey key) {
   return {std::move(key), std::nullopt};

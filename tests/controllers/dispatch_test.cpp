@@ -34,14 +34,14 @@ std::vector<GroupPtr> groups(std::size_t count) {
 WorkloadInterface interface(const std::string& device, const std::vector<std::string>& addresses,
                             const std::vector<std::string>& sources = {}, GroupPtr ingress = {},
                             GroupPtr egress = {}) {
-  auto endpoint =
-      std::make_shared<api::WorkloadEndpoint>(test::pod({.name = device, .addresses = addresses}));
-  endpoint->setDetails({.allowedSources = test::nets(sources)});
+  auto endpoint = test::pod({.name = device, .addresses = addresses});
+  endpoint.setDetails({.allowedSources = test::nets(sources)});
   auto local = std::make_shared<LocalEndpoint>();
-  local->endpoint = endpoint;
+  local->endpoint = share(std::move(endpoint));
   local->ingress = std::move(ingress);
   local->egress = std::move(egress);
-  return {device, local, {endpoint->addresses.begin(), endpoint->addresses.end()}};
+  const auto& owned = local->endpoint->addresses;
+  return {device, local, {owned.begin(), owned.end()}};
 }
 std::vector<std::string> lines(const std::vector<SetEntry>& entries) {
   std::vector<std::string> out;

@@ -19,8 +19,7 @@ const std::vector<std::string> kPrefixes{"cali"};
 std::shared_ptr<LocalEndpoint> endpoint(const std::string& name, const std::string& device,
                                         const std::vector<std::string>& addresses) {
   auto local = std::make_shared<LocalEndpoint>();
-  local->endpoint = std::make_shared<const api::WorkloadEndpoint>(
-      test::pod({.name = name, .addresses = addresses}));
+  local->endpoint = share(test::pod({.name = name, .addresses = addresses}));
   local->interfaceName = device;
   return local;
 }
@@ -110,9 +109,9 @@ TEST(WorkloadInterfacesTest, AnAddressOutsideEveryPoolIsNamedAndUsed) {
 
 TEST(EndpointTablesTest, AnInterfaceThatIsUpHasRoutesNeighboursAndSysctls) {
   auto local = endpoint("a", "cali1", {"10.0.0.1", "fd00::1"});
-  auto changed = std::make_shared<api::WorkloadEndpoint>(*local->endpoint);
-  changed->setDetails({.mac = dataplane::MacAddress{2, 0, 0, 0, 0, 1}});
-  local->endpoint = changed;
+  auto changed = *local->endpoint;
+  changed.setDetails({.mac = dataplane::MacAddress{2, 0, 0, 0, 0, 1}});
+  local->endpoint = share(std::move(changed));
   const auto all = interfaces({local});
   const auto tables = endpointTables(all.interfaces, {{"cali1", link("cali1", true)}}, {});
   ASSERT_EQ(tables.routes.size(), 2U);
@@ -146,9 +145,9 @@ TEST(EndpointTablesTest, AnInterfaceThatIsDownHasSysctlsOnlyAndOneThatIsMissingH
 
 TEST(EndpointTablesTest, AllowedSourcesSwitchTheReversePathFilterOff) {
   auto local = endpoint("a", "cali1", {"10.0.0.1"});
-  auto changed = std::make_shared<api::WorkloadEndpoint>(*local->endpoint);
-  changed->setDetails({.allowedSources = {net("0.0.0.0/0")}});
-  local->endpoint = changed;
+  auto changed = *local->endpoint;
+  changed.setDetails({.allowedSources = {net("0.0.0.0/0")}});
+  local->endpoint = share(std::move(changed));
   const auto all = interfaces({local});
   const auto tables =
       endpointTables(all.interfaces, {{"cali1", link("cali1", true)}}, {.defaultRpFilter = "2"});

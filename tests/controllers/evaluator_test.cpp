@@ -18,7 +18,8 @@ Address ip(const char* text) {
 
 class Evaluator : public ::testing::Test {
  protected:
-  Objects objects;
+  Objects objects;  // but for policies
+  std::map<api::ObjectKey, api::Policy> policies;
 
   void pod(const std::string& name, const char* address, api::LabelMap labels,
            const std::string& ns = "default") {
@@ -32,30 +33,30 @@ class Evaluator : public ::testing::Test {
     endpoint.labels = api::Labels(labels);
     endpoint.profiles = share(std::vector<std::string>{"kns." + ns});
     endpoint.ports = share(std::vector<api::EndpointPort>{{"http", 6, 8080}});
-    objects[{Kind::WorkloadEndpoint, endpoint.ns, endpoint.name.str()}] =
-        std::make_shared<const api::WorkloadEndpoint>(endpoint);
+    objects[{Kind::WorkloadEndpoint, endpoint.ns, endpoint.name.str()}] = share(endpoint);
   }
   void profile(const std::string& name, api::LabelMap labels) {
-    objects[{Kind::Profile, {}, name}] = std::make_shared<const api::Profile>(
-        api::Profile{name, api::Labels(std::move(labels)), {PolicyRule{}}, {PolicyRule{}}});
+    objects[{Kind::Profile, {}, name}] =
+        share(api::Profile{name, api::Labels(std::move(labels)), {PolicyRule{}}, {PolicyRule{}}});
   }
   api::Policy& policy(const std::string& name, const std::string& ns = "default") {
-    auto made = std::make_shared<api::Policy>();
-    made->ns = ns;
-    made->name = name;
-    made->appliesToIngress = true;
-    auto& reference = *made;
-    objects[{ns.empty() ? Kind::GlobalNetworkPolicy : Kind::NetworkPolicy, ns, name}] =
-        std::shared_ptr<const api::Policy>(std::move(made));
-    return reference;
+    auto& made = policies[{ns.empty() ? Kind::GlobalNetworkPolicy : Kind::NetworkPolicy, ns, name}];
+    made.ns = ns;
+    made.name = name;
+    made.appliesToIngress = true;
+    return made;
   }
   void tier(const std::string& name, double order, api::TierDefault action) {
-    objects[{Kind::Tier, {}, name}] =
-        std::make_shared<const api::Tier>(api::Tier{name, order, action});
+    objects[{Kind::Tier, {}, name}] = share(api::Tier{name, order, action});
+  }
+  [[nodiscard]] Objects all() const {
+    Objects out = objects;
+    for (const auto& [key, policy] : policies) out[key] = share(policy);
+    return out;
   }
   [[nodiscard]] bool allowed(const char* from, const char* to, std::uint16_t port = 80,
                              std::uint8_t protocol = 6) const {
-    return verdict(objects, {ip(from), ip(to), protocol, 40000, port}).allowed;
+    return verdict(all(), {ip(from), ip(to), protocol, 40000, port}).allowed;
   }
   void SetUp() override {
     profile("kns.default", {{"pcns.team", "red"}});
@@ -73,7 +74,7 @@ TEST_F(Evaluator, ProfilesOfNamespacesAllowWhereNoPolicyApplies) {
 
 TEST_F(Evaluator, AMissingProfileDenies) {
   objects.erase({Kind::Profile, {}, "kns.other"});
-  const auto got = verdict(objects, {ip("10.0.0.1"), ip("10.0.0.3")});
+  const auto got = verdict(all(), {ip("10.0.0.1"), ip("10.0.0.3")});
   EXPECT_FALSE(got.allowed);
   EXPECT_EQ(got.stages.back(), (Stage{"ingress", "other/c", "", "", "no profile matched", "Deny"}));
 }
@@ -91,7 +92,7 @@ TEST_F(Evaluator, ASelectedEndpointTakesOnlyWhatARuleAllows) {
   EXPECT_FALSE(allowed("10.0.0.3", "10.0.0.2", 85))
       << "the selector stays within the policy's namespace";
   EXPECT_TRUE(allowed("10.0.0.2", "10.0.0.1", 85)) << "a is not selected";
-  const auto got = verdict(objects, {ip("10.0.0.1"), ip("10.0.0.2"), 6, 1, 85});
+  const auto got = verdict(all(), {ip("10.0.0.1"), ip("10.0.0.2"), 6, 1, 85});
   EXPECT_THAT(
       got.stages,
       ElementsAre(
@@ -119,7 +120,7 @@ TEST_F(Evaluator, AdminTierComesFirstBaselineLastAndBothPassWhatTheyDoNotDecide)
   policy("allow-all").ingress = {PolicyRule{}};
   EXPECT_FALSE(allowed("10.0.0.1", "10.0.0.2", 81));
   EXPECT_TRUE(allowed("10.0.0.1", "10.0.0.2", 82)) << "decided before the baseline";
-  const auto got = verdict(objects, {ip("10.0.0.1"), ip("10.0.0.2"), 6, 1, 81});
+  const auto got = verdict(all(), {ip("10.0.0.1"), ip("10.0.0.2"), 6, 1, 81});
   EXPECT_EQ(got.stages.back(), (Stage{"ingress", "default/b", "kube-admin", "admin-deny",
                                       "ingress[0]", "Deny", "of admin-deny"}));
 }
@@ -179,7 +180,7 @@ TEST_F(Evaluator, LowerOrderComesFirstAndLogGoesOn) {
   auto& allow = policy("z-allow");
   allow.order = 10;
   allow.ingress = {PolicyRule{RuleAction::Log}, PolicyRule{}};
-  const auto got = verdict(objects, {ip("192.0.2.1"), ip("10.0.0.2")});
+  const auto got = verdict(all(), {ip("192.0.2.1"), ip("10.0.0.2")});
   EXPECT_TRUE(got.allowed);
   ASSERT_EQ(got.stages.size(), 2U);
   EXPECT_EQ(got.stages[0].action, "Log");
@@ -195,7 +196,7 @@ TEST_F(Evaluator, NegationsAndIcmp) {
   rule.source.notNets = {*Prefix::parseNetwork("192.0.2.0/24")};
   allow.ingress = {rule};
   const auto ping = [&](const char* from, std::uint8_t type) {
-    return verdict(objects, {ip(from), ip("10.0.0.1"), 1, 0, 0, type, 0}).allowed;
+    return verdict(all(), {ip(from), ip("10.0.0.1"), 1, 0, 0, type, 0}).allowed;
   };
   EXPECT_TRUE(ping("198.51.100.1", 8));
   EXPECT_FALSE(ping("198.51.100.1", 0));
@@ -205,8 +206,7 @@ TEST_F(Evaluator, NegationsAndIcmp) {
 
 TEST_F(Evaluator, ServicesMatchAddressAndPort) {
   api::EndpointSlice slice{"default", "web-1", "web", {ip("10.0.0.2")}, {{"", 6, 8080}}};
-  objects[{Kind::EndpointSlice, "default", "web-1"}] =
-      std::make_shared<const api::EndpointSlice>(slice);
+  objects[{Kind::EndpointSlice, "default", "web-1"}] = share(slice);
   auto& egress = policy("to-web");
   egress.selector = "app == 'a'";
   egress.appliesToIngress = false;
@@ -220,7 +220,7 @@ TEST_F(Evaluator, ServicesMatchAddressAndPort) {
 }
 
 TEST_F(Evaluator, AddressesThatBelongToNobodyHaveNoPolicy) {
-  const auto got = verdict(objects, {ip("192.0.2.1"), ip("192.0.2.2")});
+  const auto got = verdict(all(), {ip("192.0.2.1"), ip("192.0.2.2")});
   EXPECT_TRUE(got.allowed);
   EXPECT_THAT(got.stages, IsEmpty());
 }

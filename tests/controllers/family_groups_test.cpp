@@ -30,7 +30,7 @@ LocalEndpoint member(const std::vector<std::string>& addresses, const char* allo
     pod.setDetails(std::move(details));
   }
   LocalEndpoint out;
-  out.endpoint = std::make_shared<const api::WorkloadEndpoint>(std::move(pod));
+  out.endpoint = share(std::move(pod));
   out.ingress = kIngress;
   out.egress = kEgress;
   return out;

@@ -16,8 +16,7 @@ std::shared_ptr<const LocalEndpoint> anyEndpoint() {
   std::vector<std::string> addresses;
   for (int i = *rc::gen::inRange(0, 3); i > 0; --i) addresses.push_back("10.0.0." + number(4));
   auto local = std::make_shared<LocalEndpoint>();
-  local->endpoint = std::make_shared<const api::WorkloadEndpoint>(
-      test::pod({.name = "pod-" + number(5), .addresses = addresses}));
+  local->endpoint = share(test::pod({.name = "pod-" + number(5), .addresses = addresses}));
   local->interfaceName = *rc::gen::element<std::string>("cali0", "cali1", "cali2", "tap0", "");
   return local;
 }

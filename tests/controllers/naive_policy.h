@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/selector/effective.h"
+#include "base/shared.h"
 #include "controllers/policy/model.h"
 #include "controllers/policy/resolve.h"
 
@@ -18,11 +19,10 @@ using Objects = std::map<api::ObjectKey, api::Value>;
 using Sets = std::map<SetId, std::set<dataplane::SetMember>>;
 
 template <class T>
-std::vector<std::pair<api::ObjectKey, std::shared_ptr<const T>>> all(const Objects& objects) {
-  std::vector<std::pair<api::ObjectKey, std::shared_ptr<const T>>> out;
+std::vector<std::pair<api::ObjectKey, Shared<T>>> all(const Objects& objects) {
+  std::vector<std::pair<api::ObjectKey, Shared<T>>> out;
   for (const auto& [key, value] : objects) {
-    if (const auto* held = std::get_if<std::shared_ptr<const T>>(&value))
-      out.emplace_back(key, *held);
+    if (const auto* held = std::get_if<Shared<T>>(&value)) out.emplace_back(key, *held);
   }
   return out;
 }
@@ -34,8 +34,7 @@ inline api::Labels labelsOf(const Objects& objects, const api::Labels& own,
   for (const auto& name : profiles) {
     const auto found = objects.find({api::Kind::Profile, {}, name});
     if (found == objects.end()) continue;
-    for (const auto& pair :
-         std::get<std::shared_ptr<const api::Profile>>(found->second)->labelsToApply.pairs())
+    for (const auto& pair : std::get<Shared<api::Profile>>(found->second)->labelsToApply.pairs())
       out.insert(pair);
   }
   return api::Labels(api::LabelMap(out.begin(), out.end()));
@@ -92,7 +91,7 @@ inline std::set<dataplane::SetMember> served(const Objects& objects, const SetId
 }
 
 /// The local endpoints.
-inline std::vector<std::pair<api::ObjectKey, std::shared_ptr<const api::WorkloadEndpoint>>> locals(
+inline std::vector<std::pair<api::ObjectKey, Shared<api::WorkloadEndpoint>>> locals(
     const Objects& objects, std::string_view node) {
   auto out = all<api::WorkloadEndpoint>(objects);
   out.erase(std::remove_if(out.begin(), out.end(),

@@ -20,25 +20,23 @@ class Notices : public ::testing::Test {
   dataplane::LinkMap links;
 
   void pod(const std::string& name, std::vector<std::string> profiles) {
-    auto endpoint = std::make_shared<api::WorkloadEndpoint>();
-    endpoint->ns = "default";
-    endpoint->name = "one-k8s-" + name + "-eth0";
-    endpoint->profiles = share(std::move(profiles));
+    api::WorkloadEndpoint endpoint;
+    endpoint.ns = "default";
+    endpoint.name = "one-k8s-" + name + "-eth0";
+    endpoint.profiles = share(std::move(profiles));
     auto local = std::make_shared<LocalEndpoint>();
-    local->endpoint = std::move(endpoint);
+    local->endpoint = share(std::move(endpoint));
     interfaces.push_back({"cali" + name, std::move(local), {}});
     links["cali" + name] = {.name = "cali" + name};
   }
   void profile(const std::string& name) {
-    objects[{Kind::Profile, {}, name}] =
-        std::make_shared<const api::Profile>(api::Profile{.name = name});
+    objects[{Kind::Profile, {}, name}] = share(api::Profile{.name = name});
   }
   void policy(const std::string& name, const std::string& tier) {
     api::Policy made;
     made.name = name;
     made.tier = tier;
-    objects[{Kind::GlobalNetworkPolicy, {}, name}] =
-        std::make_shared<const api::Policy>(std::move(made));
+    objects[{Kind::GlobalNetworkPolicy, {}, name}] = share(std::move(made));
   }
   [[nodiscard]] std::vector<std::string> texts() const {
     std::vector<std::string> out;
@@ -59,8 +57,7 @@ TEST_F(Notices, NameThePolicyTheFieldAndTheTierThatDoesNotExist) {
   EXPECT_THAT(texts(), ElementsAre(AllOf(StartsWith("GlobalNetworkPolicy deny-all: spec.tier: "),
                                          HasSubstr("there is no Tier security"),
                                          HasSubstr("add the Tier"))));
-  objects[{Kind::Tier, {}, "security"}] =
-      std::make_shared<const api::Tier>(api::Tier{"security", 1});
+  objects[{Kind::Tier, {}, "security"}] = share(api::Tier{"security", 1});
   EXPECT_THAT(texts(), IsEmpty());
 }
 

@@ -28,8 +28,7 @@ class ProgrammedInterfacesTest : public ::testing::Test {
   void set(const std::string& name, const std::string& device,
            const std::vector<std::string>& addresses) {
     auto local = std::make_shared<LocalEndpoint>();
-    local->endpoint = std::make_shared<const api::WorkloadEndpoint>(
-        test::pod({.name = name, .addresses = addresses}));
+    local->endpoint = share(test::pod({.name = name, .addresses = addresses}));
     local->interfaceName = device;
     table_.set(local);
   }

@@ -31,7 +31,7 @@ api::Node node(const std::string& name, const std::string& address, const Lines&
 EndpointPtr pod(const std::string& name, const std::string& where, const Lines& addresses) {
   auto out = test::pod({.name = name, .node = where, .addresses = addresses});
   out.name = api::workloadEndpointName("n", "k8s", name, "eth0");  // the same wherever it is
-  return std::make_shared<const api::WorkloadEndpoint>(std::move(out));
+  return share(std::move(out));
 }
 std::vector<dataplane::InterfaceAddress> ours(const std::string& address) {
   return {{"eth0", *Prefix::parseAddress(address)}};

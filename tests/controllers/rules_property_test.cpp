@@ -399,9 +399,8 @@ RC_GTEST_PROP(GroupProperty, FlowsBetweenTwoWorkloadsMeetBothGroupsWhicheverBuck
   }
   // Both interfaces claim all addresses: the interface alone decides whose group judges.
   for (const char* device : {"cali1", "cali2"}) {
-    auto endpoint = std::make_shared<api::WorkloadEndpoint>();
     auto local = std::make_shared<LocalEndpoint>();
-    local->endpoint = endpoint;
+    local->endpoint = share(api::WorkloadEndpoint{});
     local->ingress = std::string_view(device) == "cali2"                          ? in
                      : groups.front()->direction == api::PolicyDirection::Ingress ? groups.front()
                                                                                   : in;

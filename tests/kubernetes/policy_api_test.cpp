@@ -45,7 +45,7 @@ TEST_F(PolicyApi, TakesOurExamplesAndGivesThemBackWhole) {
   for (const auto& object : objects) {
     EXPECT_THAT(object.errors, IsEmpty()) << object.name;
     ASSERT_TRUE(object.value) << object.name;
-    const auto& policy = *std::get<std::shared_ptr<const api::Policy>>(*object.value);
+    const auto& policy = *std::get<Shared<api::Policy>>(*object.value);
     EXPECT_EQ(policy.tier, object.name == "guests" ? "kube-admin" : "kube-baseline");
     EXPECT_FALSE(policy.ingress.empty());
     EXPECT_EQ(policy.namespaceSelector, "tenant == 'guest'");
@@ -65,7 +65,7 @@ TEST_F(PolicyApi, TakesTheOlderKindsToo) {
     ASSERT_EQ(objects.size(), 1U) << plural;
     EXPECT_THAT(objects[0].errors, IsEmpty()) << plural;
     ASSERT_TRUE(objects[0].value) << plural;
-    EXPECT_EQ(std::get<std::shared_ptr<const api::Policy>>(*objects[0].value)->ingress.size(), 3U);
+    EXPECT_EQ(std::get<Shared<api::Policy>>(*objects[0].value)->ingress.size(), 3U);
   }
 }
 
