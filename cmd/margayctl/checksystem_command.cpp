@@ -86,7 +86,8 @@ std::vector<Check> othersFilters() {
 }
 
 std::vector<Check> checks() {
-  std::vector<Check> out{rights(), checkOf("ipset", dataplane::probeIpset()),
+  std::vector<Check> out{rights(),
+                         checkOf("ipset", dataplane::probeIpset()),
                          checkOf("legacy IPv4", dataplane::probeLegacyTables(Family::V4)),
                          checkOf("legacy IPv6", dataplane::probeLegacyTables(Family::V6)),
                          nfTables(),
@@ -107,8 +108,7 @@ bool isOk(const std::vector<Check>& all, std::string_view what) {
 
 int runCheckSystem(Output output) {
   const auto all = checks();
-  const bool legacy =
-      isOk(all, "ipset") && isOk(all, "legacy IPv4") && isOk(all, "legacy IPv6");
+  const bool legacy = isOk(all, "ipset") && isOk(all, "legacy IPv4") && isOk(all, "legacy IPv6");
   const bool nft = isOk(all, "nf_tables");
   const bool fits = isOk(all, "rights") && (legacy || nft);
   if (output == Output::Json) {
@@ -127,11 +127,14 @@ int runCheckSystem(Output output) {
   }
   if (!isOk(all, "rights")) return failed("checksystem: Margay cannot run here without its rights");
   if (!fits)
-    return failed("checksystem: Margay cannot run here: it needs legacy tables with ipset, or "
-                  "nf_tables");
+    return failed(
+        "checksystem: Margay cannot run here: it needs legacy tables with ipset, or "
+        "nf_tables");
   if (output == Output::Table)
     std::cout << "Margay can run here, with "
-              << (legacy && nft ? "legacy tables or nf_tables" : legacy ? "legacy tables" : "nf_tables")
+              << (legacy && nft ? "legacy tables or nf_tables"
+                  : legacy      ? "legacy tables"
+                                : "nf_tables")
               << ".\n";
   return kDone;
 }

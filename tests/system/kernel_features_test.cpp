@@ -100,7 +100,8 @@ TEST_F(KernelFeatures, ChecksystemSaysWhatTheHostHas) {
 
 TEST_F(KernelFeatures, ChecksystemNamesFiltersOfOthersThatWouldDropWhatPolicyAllows) {
   const auto made = host().sh(
-      "nft 'add table inet wall; add chain inet wall through { type filter hook forward priority 0; "
+      "nft 'add table inet wall; add chain inet wall through { type filter hook forward priority "
+      "0; "
       "policy drop; }'");
   ASSERT_EQ(made.status, 0) << made.output;
   const auto got = host().sh(MARGAYCTL " checksystem -o json");
