@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,6 +111,7 @@ AgentProcess::AgentProcess(const testing::NetworkNamespace& where, fs::path dire
   const auto entered = where.enter();
   pid_ = fork();
   if (pid_ != 0) return;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // a benchmark that is interrupted leaves no agent
   setenv("NODENAME", "node-0", 1);
   setenv("DATASTORE_TYPE", "file", 1);
   setenv("MARGAY_DATA_DIR", (directory_ / "data").c_str(), 1);

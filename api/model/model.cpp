@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "api/model/object.h"
 #include "base/hash.h"
@@ -125,6 +126,8 @@ std::optional<EndpointIdentity> EndpointIdentity::parse(std::string_view name) {
 }
 
 EndpointAddresses::EndpointAddresses(std::vector<Prefix> sorted) : one_{} {
+  // So that `count` may be read from either.
+  static_assert(std::is_standard_layout_v<One> && std::is_standard_layout_v<Many>);
   if (sorted.size() > 1) {
     sorted.shrink_to_fit();
     new (&many_) Many{kMany, share(std::move(sorted))};
