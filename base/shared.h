@@ -28,8 +28,13 @@ class Shared {
   }
 
   explicit operator bool() const { return cell_ != nullptr; }
-  [[nodiscard]] const T& operator*() const { return cell_->value; }
-  [[nodiscard]] const T* operator->() const { return &cell_->value; }
+  // clang's analyzer does not follow the count, and takes a value with other users for freed.
+  [[nodiscard]] const T& operator*() const {
+    return cell_->value;  // NOLINT(clang-analyzer-cplusplus.NewDelete)
+  }
+  [[nodiscard]] const T* operator->() const {
+    return &cell_->value;  // NOLINT(clang-analyzer-cplusplus.NewDelete)
+  }
   [[nodiscard]] const T* get() const { return cell_ == nullptr ? nullptr : &cell_->value; }
   /// The same value, not an equal one.
   friend bool operator==(const Shared& a, const Shared& b) { return a.cell_ == b.cell_; }

@@ -54,8 +54,8 @@ class EndpointAddresses {
   EndpointAddresses(std::initializer_list<Prefix> sorted)  // NOLINT
       : EndpointAddresses(std::vector<Prefix>(sorted)) {}
   EndpointAddresses(const EndpointAddresses& other) noexcept : one_{} { take(other); }
-  EndpointAddresses(EndpointAddresses&& other) noexcept : one_{} { take(other); }
-  EndpointAddresses& operator=(EndpointAddresses other) noexcept {
+  EndpointAddresses& operator=(const EndpointAddresses& other) noexcept {
+    if (this == &other) return *this;
     if (isMany()) many_.~Many();
     new (&one_) One{};
     take(other);
