@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -14,12 +15,15 @@
 #include <thread>
 
 #include "base/hash.h"
+#include "bench/node_network.h"
 
 namespace margay::bench {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+constexpr int kPodsOfNode = 110;
 
 std::string textOf(const fs::path& file) {
   std::ifstream in(file);
@@ -52,7 +56,7 @@ json policyOf(int number) {
 
 json nodeOf(int number) {
   const auto address =
-      "172.16." + std::to_string(number / 256) + '.' + std::to_string(number % 256);
+      "172.16." + std::to_string((number + 1) / 256) + '.' + std::to_string((number + 1) % 256);
   return {{"apiVersion", "v1"},
           {"kind", "Node"},
           {"metadata", {{"name", "node-" + std::to_string(number)}}},
@@ -60,10 +64,15 @@ json nodeOf(int number) {
           {"status", {{"addresses", {{{"type", "InternalIP"}, {"address", address}}}}}}};
 }
 
+int namespacesFor(int pods) {
+  return pods >= 10000 ? 1000 : 20;
+}
+
 json podOf(int number, int namespaces) {
   const auto app = "app-" + std::to_string((number / namespaces) % 10);
   const auto hash = contentHash(std::to_string(number % namespaces) + app, 10);
-  const auto address = podCidrStart(number / 110) + std::to_string(number % 110 + 2);
+  const auto address =
+      podCidrStart(number / kPodsOfNode) + std::to_string(number % kPodsOfNode + 2);
   return {{"apiVersion", "v1"},
           {"kind", "Pod"},
           {"metadata",
@@ -71,7 +80,7 @@ json podOf(int number, int namespaces) {
             {"namespace", "ns-" + std::to_string(number % namespaces)},
             {"labels", {{"app", app}, {"pod-template-hash", hash}}}}},
           {"spec",
-           {{"nodeName", "node-" + std::to_string(number / 110)},
+           {{"nodeName", "node-" + std::to_string(number / kPodsOfNode)},
             {"serviceAccountName", "default"},
             {"containers",
              {{{"name", "c"},
@@ -87,7 +96,7 @@ double secondsSince(Clock::time_point begin) {
 }
 
 void writeCluster(const fs::path& file, int pods) {
-  const int namespaces = pods >= 10000 ? 1000 : 20;
+  const int namespaces = namespacesFor(pods);
   std::ofstream out(file);
   out << "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n";
   const char* separator = "";
@@ -99,9 +108,18 @@ void writeCluster(const fs::path& file, int pods) {
     put(namespaceOf(i));
     put(policyOf(i));
   }
-  for (int node = 0; node <= pods / 110; ++node) put(nodeOf(node));
+  for (int node = 0; node <= pods / kPodsOfNode; ++node) put(nodeOf(node));
   for (int i = 0; i < pods; ++i) put(podOf(i, namespaces));
   out << "\n]}\n";
+}
+
+std::vector<std::string> interfacesOfNode(int pods) {
+  std::vector<std::string> out;
+  for (int i = 0; i < std::min(pods, kPodsOfNode); ++i) {
+    const auto pod = podOf(i, namespacesFor(pods))["metadata"];
+    out.push_back(interfaceOf(pod["namespace"], pod["name"]));
+  }
+  return out;
 }
 
 AgentProcess::AgentProcess(const testing::NetworkNamespace& where, fs::path directory,
@@ -147,6 +165,15 @@ double AgentProcess::memory(const std::string& field) const {
     if (line.starts_with(field + ':')) return std::stod(line.substr(field.size() + 1)) / 1024;
   }
   return 0;
+}
+
+void AgentProcess::pause() const {
+  kill(pid_, SIGSTOP);
+  while (textOf("/proc/" + std::to_string(pid_) + "/stat").find(") T ") == std::string::npos)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+void AgentProcess::resume() const {
+  kill(pid_, SIGCONT);
 }
 
 double AgentProcess::cpuSeconds() const {

@@ -35,6 +35,9 @@ class AgentProcess {
   /// Of all its threads, as the scheduler counts it.
   [[nodiscard]] double cpuSeconds() const;
   [[nodiscard]] std::string log() const;
+  /// Stops all its threads where they are.
+  void pause() const;
+  void resume() const;
 
  private:
   std::filesystem::path directory_;
@@ -60,6 +63,8 @@ class ScratchDirectory {
 /// 110 pods a node, 1,000 namespaces with ten deployments each and a policy, a tenth of it for
 /// small clusters. Pods of node-0 come first. A List in JSON.
 void writeCluster(const std::filesystem::path& file, int pods);
+/// Of the pods of node-0 in that cluster, on the host.
+[[nodiscard]] std::vector<std::string> interfacesOfNode(int pods);
 
 /// One line of JSON: {work, ours, unit}; with a goal also {goal, met}; with `reference` above zero
 /// also {reference, ratio}, and the goal is then the ratio's.

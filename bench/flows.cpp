@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "base/hash.h"
 #include "bench/agent_process.h"
+#include "bench/node_network.h"
 
 /// What a new flow costs between two pods of one node, in nanoseconds on one core, by the number of
 /// groups: with the agent's rules, with a tree of chains a pod as the benchmark itself builds it,
@@ -31,7 +31,6 @@
 namespace margay::bench {
 namespace {
 
-using testing::NetworkNamespace;
 using testing::shell;
 
 constexpr std::uint16_t kPort = 5000;
@@ -49,85 +48,32 @@ std::vector<Pod> podsOf(int count) {
   for (int i = 0; i < count; ++i) {
     const auto name = "pod-" + std::to_string(i);
     out.push_back({name, "10.64." + std::to_string(i / 250) + '.' + std::to_string(i % 250 + 2),
-                   "cali" + sha1Hex("default." + name).substr(0, 11)});
+                   interfaceOf("default", name)});
   }
   return out;
 }
 
-bool must(const std::string& command) {
-  const auto done = shell(command);
-  if (done.status != 0) std::cerr << command << ": " << done.output << '\n';
-  return done.status == 0;
-}
-
-bool batch(const ScratchDirectory& scratch, const std::string& tool, const std::string& text) {
-  const auto file = scratch.path() / "batch";
-  std::ofstream(file) << text;
-  return must(tool + ' ' + file.string());
-}
-
-/// The kernel brings interfaces into operation behind `ip link set up`; until then it drops.
-bool operating(const NetworkNamespace& where) {
-  const auto entered = where.enter();
-  const auto deadline = Clock::now() + std::chrono::seconds(30);
-  while (shell("ip -br link show type veth | grep -qv ' UP '").status == 0) {
-    if (Clock::now() > deadline) return false;
-    poll(nullptr, 0, 10);
-  }
-  return true;
-}
-
-/// A host that forwards, and the far ends of all its pods' interfaces in one other namespace: "p0"
-/// and so on. `routes`: also the routes to the pods.
+/// A host that forwards. `routes`: also the routes to the pods.
 enum class Routes { Ours, Agents };
-struct Node {
-  NetworkNamespace host;
-  NetworkNamespace pods;
-};
-std::optional<Node> nodeWith(const std::vector<Pod>& pods, Routes routes,
-                             const ScratchDirectory& scratch) {
-  auto host = NetworkNamespace::create();
-  auto far = NetworkNamespace::create();
-  if (!host || !far) return std::nullopt;
-  std::string links;
-  std::string others;
-  for (std::size_t i = 0; i < pods.size(); ++i) {
-    const auto peer = "p" + std::to_string(i);
-    links += "link add " + pods[i].device + " address 02:00:00:00:00:01 type veth peer name " +
-             peer + " address 02:00:00:00:00:02\nlink set " + peer + " netns " + far->path() +
-             "\nlink set " + pods[i].device + " up\n";
-    others += "link set " + peer + " up\n";
+std::optional<NodeNetwork> nodeWith(const std::vector<Pod>& pods, Routes routes) {
+  std::vector<std::string> interfaces;
+  std::string text;
+  for (const auto& pod : pods) {
+    interfaces.push_back(pod.device);
+    if (routes == Routes::Ours)
+      text += "route replace " + pod.address + "/32 dev " + pod.device + " scope link\n";
+    text += "neigh replace " + pod.address + " dev " + pod.device + " lladdr " +
+            NodeNetwork::kPodMac + " nud noarp\n";
   }
-  bool done = true;
-  {
-    const auto entered = far->enter();
-    done = must("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
-  }
-  {
-    const auto entered = host->enter();
-    done = done && must(
-                       "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 "
-                       "net.ipv4.conf.default.rp_filter=0 "
-                       "net.ipv6.conf.default.disable_ipv6=1");
-    done = done && batch(scratch, "ip -batch", links);
-  }
-  {
-    const auto entered = far->enter();
-    done = done && batch(scratch, "ip -batch", others);
-  }
-  {
-    const auto entered = host->enter();
-    std::string text;
-    for (const auto& pod : pods) {
-      if (routes == Routes::Ours)
-        text += "route replace " + pod.address + "/32 dev " + pod.device + " scope link\n";
-      text += "neigh replace " + pod.address + " dev " + pod.device +
-              " lladdr 02:00:00:00:00:02 nud noarp\n";
-    }
-    done = done && batch(scratch, "ip -batch", text);
-  }
-  if (!done || !operating(*host) || !operating(*far)) return std::nullopt;
-  return Node{std::move(*host), std::move(*far)};
+  auto node = NodeNetwork::make(interfaces, false);
+  if (!node) return std::nullopt;
+  const auto entered = node->host.enter();
+  // Both: the one of an interface counts as much as that of all.
+  const std::string forward =
+      "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0; "
+      "for file in /proc/sys/net/ipv4/conf/cali*/rp_filter; do echo 0 >$file; done";
+  if (!must(forward) || !mustBatch("ip -batch", text)) return std::nullopt;
+  return node;
 }
 
 std::uint16_t checksum(const std::uint8_t* header) {
@@ -155,7 +101,7 @@ std::array<std::uint8_t, 60> frame(const Pod& from, const Pod& to) {
 }
 
 /// Packets that came out at the far end of a pod.
-long arrived(const Node& node, int pod) {
+long arrived(const NodeNetwork& node, int pod) {
   const auto entered = node.pods.enter();
   const auto got = shell("ip -s -j link show p" + std::to_string(pod) +
                          " | sed 's/.*\"rx\":{\"bytes\":[0-9]*,\"packets\":\\([0-9]*\\).*/\\1/'");
@@ -182,7 +128,7 @@ class OneCore {
 
 /// Nanoseconds a flow, of the fastest round: each round has pods of its own, spread over all
 /// groups. No value if packets were lost.
-std::optional<double> measure(const Node& node, const std::vector<Pod>& pods) {
+std::optional<double> measure(const NodeNetwork& node, const std::vector<Pod>& pods) {
   const auto entered = node.pods.enter();
   const OneCore here;
   const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -292,7 +238,7 @@ std::string tree(const std::vector<Pod>& pods) {
 
 std::optional<double> withAgent(const std::vector<Pod>& pods, const std::string& backend) {
   const ScratchDirectory scratch;
-  const auto node = nodeWith(pods, Routes::Agents, scratch);
+  const auto node = nodeWith(pods, Routes::Agents);
   if (!node) return std::nullopt;
   scratch.put("pods.yaml", manifests(pods));
   const AgentProcess agent(node->host, scratch.path(), {{"FELIX_IPTABLESBACKEND", backend}});
@@ -304,23 +250,21 @@ std::optional<double> withAgent(const std::vector<Pod>& pods, const std::string&
 }
 
 std::optional<double> withTree(const std::vector<Pod>& pods) {
-  const ScratchDirectory scratch;
-  const auto node = nodeWith(pods, Routes::Ours, scratch);
+  const auto node = nodeWith(pods, Routes::Ours);
   if (!node) return std::nullopt;
   {
     const auto entered = node->host.enter();
     std::string members = "create bench-all hash:net\n";
     for (const auto& pod : pods) members += "add bench-all " + pod.address + '\n';
-    if (!batch(scratch, "ipset restore -f", members) ||
-        !batch(scratch, "iptables-legacy-restore", tree(pods)))
+    if (!mustBatch("ipset restore -f", members) ||
+        !mustBatch("iptables-legacy-restore", tree(pods)))
       return std::nullopt;
   }
   return measure(*node, pods);
 }
 
 std::optional<double> withConntrackOnly(const std::vector<Pod>& pods) {
-  const ScratchDirectory scratch;
-  const auto node = nodeWith(pods, Routes::Ours, scratch);
+  const auto node = nodeWith(pods, Routes::Ours);
   if (!node) return std::nullopt;
   {
     const auto entered = node->host.enter();

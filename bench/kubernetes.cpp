@@ -13,6 +13,7 @@
 #include "bench/agent_process.h"
 #include "bench/kubernetes_cluster.h"
 #include "bench/kubernetes_flows.h"
+#include "bench/node_network.h"
 #include "bench/percentiles.h"
 #include "dataplane/ipset_driver.h"
 #include "tests/api/relay.h"
@@ -257,23 +258,24 @@ void Bench::heartbeats(int count, int nodes) {
 }
 
 int run(int pods, int events, int minutes) {
-  const auto where = testing::NetworkNamespace::create();
+  const auto node = NodeNetwork::make(interfacesOfNode(pods));
+  if (!node) return 1;
+  const auto& where = node->host;
   auto server = ApiServer::make();
-  if (!where || !server) {
-    std::cerr << (where ? "no kube-apiserver: run tests/kubernetes/build" : where.error().what)
-              << '\n';
+  if (!server) {
+    std::cerr << "no kube-apiserver: run tests/kubernetes/build\n";
     return 1;
   }
   server->mustKubectl("apply -f " MARGAY_SOURCE_DIR "/manifests/margay.yaml");
   const int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-  Bench bench(*server, *where, home);
+  Bench bench(*server, where, home);
   if (!bench.idle()) return 1;
   const auto file = std::filesystem::path(server->directory()) / "cluster.json";
   writeCluster(file, pods);
   const auto began = Clock::now();
   if (!fill(*server, file)) return 1;
   std::cerr << "the server was filled in " << secondsSince(began) << " s\n";
-  const auto flows = Flows::on(*server, *where);
+  const auto flows = Flows::on(*server, where);
   if (!flows || !bench.start(pods, 3)) return 1;
   bench.idle(minutes);
   bool done = bench.relist(*flows);

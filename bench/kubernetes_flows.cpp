@@ -3,9 +3,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "base/hash.h"
 #include "bench/agent_process.h"
 #include "bench/kubernetes_cluster.h"
+#include "bench/node_network.h"
 #include "dataplane/workload_wiring.h"
 
 namespace margay::bench {
@@ -21,13 +21,6 @@ constexpr std::uint16_t kDeniedPort = 9001;
 std::unique_ptr<Flows> Flows::on(testing::ApiServer& server,
                                  const testing::NetworkNamespace& host) {
   auto out = std::make_unique<Flows>();
-  {
-    // As any node: without one of these no IPv4 address resolves, not even as a number.
-    const auto entered = host.enter();
-    testing::mustShell(
-        "ip link add eth0 type veth peer name lan && ip link set lan up && ip address add "
-        "172.16.255.1/32 dev eth0 && ip link set eth0 up");
-  }
   for (int i = 1; i <= 3; ++i) {
     const auto ns = "ns-" + std::to_string(i);
     const auto name = "flow-" + std::to_string(i);
@@ -37,12 +30,11 @@ std::unique_ptr<Flows> Flows::on(testing::ApiServer& server,
       return nullptr;
     out->pods_.push_back({std::move(*made), *Address::parse(address)});
     const auto entered = host.enter();
-    const auto wired =
-        dataplane::wireWorkload({.netns = out->pods_.back().ns.path(),
-                                 .hostInterface = "cali" + sha1Hex(ns + '.' + name).substr(0, 11),
-                                 .containerInterface = "eth0",
-                                 .addresses = {*Address::parse(address)},
-                                 .containerMac = {}});
+    const auto wired = dataplane::wireWorkload({.netns = out->pods_.back().ns.path(),
+                                                .hostInterface = interfaceOf(ns, name),
+                                                .containerInterface = "eth0",
+                                                .addresses = {*Address::parse(address)},
+                                                .containerMac = {}});
     if (!wired) {
       std::cerr << wired.error().what << '\n';
       return nullptr;

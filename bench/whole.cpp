@@ -9,6 +9,7 @@
 #include "api/codec/document_reader.h"
 #include "api/file/object_decoder.h"
 #include "bench/agent_process.h"
+#include "bench/node_network.h"
 
 /// The agent as a whole, in a network namespace of its own: start with a large cluster, memory
 /// after that, and what an idle node costs. Prints one JSON object a line.
@@ -32,12 +33,6 @@ double readOnly(const std::filesystem::path& file) {
   return secondsSince(begin);
 }
 
-Result<testing::NetworkNamespace> emptyNode() {
-  auto where = testing::NetworkNamespace::create();
-  if (!where) std::cerr << where.error().what << '\n';
-  return where;
-}
-
 bool becomesReady(const AgentProcess& agent) {
   const bool ready = agent.waitReady();
   if (!ready) std::cerr << "the agent does not become ready\n" << agent.log();
@@ -52,11 +47,11 @@ bool largeCluster(const ScratchDirectory& directory, int pods, int starts) {
   double resident = 0;
   double highest = 0;
   for (int i = 0; i < starts; ++i) {
-    const auto where = emptyNode();
-    if (!where) return false;
+    const auto node = NodeNetwork::make(interfacesOfNode(pods));
+    if (!node) return false;
     reading = std::min(reading, readOnly(file));
     const auto begin = Clock::now();
-    const AgentProcess agent(*where, directory.path());
+    const AgentProcess agent(node->host, directory.path());
     if (!becomesReady(agent)) return false;
     starting = std::min(starting, secondsSince(begin));
     resident = std::max(resident, agent.memory("VmRSS"));
@@ -70,9 +65,9 @@ bool largeCluster(const ScratchDirectory& directory, int pods, int starts) {
 
 bool idleNode(const ScratchDirectory& directory) {
   writeCluster(directory.path() / "data" / "cluster.json", 110);
-  const auto where = emptyNode();
-  if (!where) return false;
-  const AgentProcess agent(*where, directory.path());
+  const auto node = NodeNetwork::make(interfacesOfNode(110));
+  if (!node) return false;
+  const AgentProcess agent(node->host, directory.path());
   if (!becomesReady(agent)) return false;
   const auto before = agent.cpuSeconds();
   const auto begin = Clock::now();
