@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,8 @@ class RouteDriver {
   /// the dump was torn.
   virtual Result<RouteMap> list() = 0;
   virtual std::vector<Result<void>> apply(std::span<const Change<Route>> changes) = 0;
+  /// The netlink port that the kernel's notifications of these changes carry; 0 if there is none.
+  [[nodiscard]] virtual std::uint32_t port() const { return 0; }
 };
 
 class NeighbourDriver {
@@ -71,7 +74,10 @@ struct NetworkEvents {
   bool addresses = false;
   bool routes = false;
   bool neighbours = false;
-  bool sysctls = false;  ///< of forwarding, reverse path filters, proxy ARP and NDP; of no others
+  /// Interfaces of which forwarding, a reverse path filter, proxy ARP or NDP changed, as far as
+  /// they still exist; the kernel tells of no other settings.
+  std::set<IfName> settings;
+  bool allSettings = false;  ///< of every interface, or of new ones
   bool overflow = false;
   bool operator==(const NetworkEvents&) const = default;
 };

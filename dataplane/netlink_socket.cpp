@@ -124,6 +124,10 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
   return socket;
 }
 
+std::uint32_t NetlinkSocket::port() const {
+  return nl_socket_get_local_port(socket_.get());
+}
+
 Result<void> NetlinkSocket::transmit(NetlinkBatch& batch, bool acknowledgeLast) {
   const auto bytes = batch.bytes();
   MGY_CHECK(batch.messages() > 0 && batch.messages() <= maxBatch_);

@@ -50,6 +50,8 @@ class NetlinkSocket {
 
   /// So many messages that even if all fail their answers fit the receive buffer.
   [[nodiscard]] std::size_t maxBatch() const { return maxBatch_; }
+  /// The port number that the kernel's notifications of our own changes carry.
+  [[nodiscard]] std::uint32_t port() const;
   [[nodiscard]] nl_sock* handle() { return socket_.get(); }
 
  private:

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/neighbour.h>
+#include <linux/netconf.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -17,6 +18,8 @@
 #include <cstring>
 #include <utility>
 
+#include "dataplane/netlink_interfaces.h"
+
 namespace margay::dataplane {
 namespace {
 
@@ -27,6 +30,7 @@ constexpr unsigned kReadAtMost =
 constexpr std::size_t kHeadSize = 64;  // all that is looked at: nlmsghdr and the header behind it
 
 constexpr std::size_t kPayload = NLMSG_HDRLEN;
+constexpr std::uint32_t kNobody = 0xffffffff;  // no socket has this port
 
 template <class T>
 T headerOf(const std::array<std::uint8_t, kHeadSize>& message, std::size_t size) {
@@ -37,10 +41,23 @@ T headerOf(const std::array<std::uint8_t, kHeadSize>& message, std::size_t size)
   return header;
 }
 
+// The kernel puts the interface first: inet_netconf_fill_devconf, inet6_netconf_fill_devconf. 0:
+// every one.
+int interfaceOf(const std::array<std::uint8_t, kHeadSize>& message, std::size_t size) {
+  constexpr std::size_t kAttribute = kPayload + NLMSG_ALIGN(sizeof(netconfmsg));
+  rtattr head{};
+  int number = 0;
+  if (size < kAttribute + RTA_LENGTH(sizeof number)) return 0;
+  std::memcpy(&head, message.data() + kAttribute, sizeof head);
+  std::memcpy(&number, message.data() + kAttribute + RTA_LENGTH(0), sizeof number);
+  const bool one = head.rta_type == NETCONFA_IFINDEX && number > 0;
+  return one ? number : 0;
+}
+
 // The socket filter says the same in the kernel; this decides alone where the filter could not be
 // set.
 void classify(const std::array<std::uint8_t, kHeadSize>& message, std::size_t size,
-              NetworkEvents& events) {
+              std::uint32_t routePort, InterfaceNames& names, NetworkEvents& events) {
   nlmsghdr head{};
   if (size < sizeof head) return;
   std::memcpy(&head, message.data(), sizeof head);
@@ -64,6 +81,7 @@ void classify(const std::array<std::uint8_t, kHeadSize>& message, std::size_t si
       return;
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
+      if (head.nlmsg_pid == routePort) return;
       const bool replaces =
           head.nlmsg_type == RTM_NEWROUTE && (head.nlmsg_flags & NLM_F_REPLACE) != 0;
       if (replaces || headerOf<rtmsg>(message, size).rtm_protocol == kRouteProtocol) {
@@ -77,9 +95,13 @@ void classify(const std::array<std::uint8_t, kHeadSize>& message, std::size_t si
     case RTM_DELNEIGH:
       events.neighbours = true;
       return;
-    case RTM_NEWNETCONF:
-      events.sysctls = true;
+    case RTM_NEWNETCONF: {
+      const int number = interfaceOf(message, size);
+      const auto& name = names.nameOf(number);
+      if (number == 0) events.allSettings = true;
+      if (!name.empty()) events.settings.insert(name);
       return;
+    }
     default:
       return;
   }
@@ -90,29 +112,35 @@ constexpr std::uint32_t asLoaded(std::uint16_t value) {
   return static_cast<std::uint32_t>(((value & 0xff) << 8) | (value >> 8));
 }
 
-bool setFilter(int fd) {
+bool setFilter(int fd, std::uint32_t routePort) {
   constexpr auto kType = static_cast<std::uint32_t>(offsetof(nlmsghdr, nlmsg_type));
   constexpr auto kFlags = static_cast<std::uint32_t>(offsetof(nlmsghdr, nlmsg_flags));
+  constexpr auto kPort = static_cast<std::uint32_t>(offsetof(nlmsghdr, nlmsg_pid));
   constexpr auto kProtocol = static_cast<std::uint32_t>(kPayload + offsetof(rtmsg, rtm_protocol));
   constexpr auto kState = static_cast<std::uint32_t>(kPayload + offsetof(ndmsg, ndm_state));
+  constexpr std::uint16_t kLoadWord = BPF_LD | BPF_W | BPF_ABS;
   constexpr std::uint16_t kLoadHalf = BPF_LD | BPF_H | BPF_ABS;
   constexpr std::uint16_t kLoadByte = BPF_LD | BPF_B | BPF_ABS;
   constexpr std::uint16_t kIfEqual = BPF_JMP | BPF_JEQ | BPF_K;
   constexpr std::uint16_t kIfSet = BPF_JMP | BPF_JSET | BPF_K;
   constexpr std::uint16_t kReturn = BPF_RET | BPF_K;
-  std::array<sock_filter, 12> program{{
+  std::array<sock_filter, 16> program{{
       {kLoadHalf, 0, 0, kType},
-      {kIfEqual, 2, 0, asLoaded(RTM_NEWROUTE)},  // -> 4
-      {kIfEqual, 3, 0, asLoaded(RTM_DELROUTE)},  // -> 6
-      {kIfEqual, 4, 6, asLoaded(RTM_NEWNEIGH)},  // -> 8, else accept
-      {kLoadHalf, 0, 0, kFlags},                 // 4: a new route
-      {kIfSet, 4, 0, asLoaded(NLM_F_REPLACE)},   // -> accept
-      {kLoadByte, 0, 0, kProtocol},              // 6: any route
-      {kIfEqual, 2, 3, kRouteProtocol},          // -> accept, else drop
-      {kLoadHalf, 0, 0, kState},                 // 8: a new neighbour
-      {kIfSet, 0, 1, asLoaded(NUD_PERMANENT)},   // -> accept, else drop
-      {kReturn, 0, 0, 0xffffffff},               // 10: accept
-      {kReturn, 0, 0, 0},                        // 11: drop
+      {kIfEqual, 2, 0, asLoaded(RTM_NEWROUTE)},   // -> 4
+      {kIfEqual, 5, 0, asLoaded(RTM_DELROUTE)},   // -> 8
+      {kIfEqual, 8, 10, asLoaded(RTM_NEWNEIGH)},  // -> 12, else accept
+      {kLoadWord, 0, 0, kPort},                   // 4: a new route
+      {kIfEqual, 9, 0, htonl(routePort)},         // -> drop
+      {kLoadHalf, 0, 0, kFlags},
+      {kIfSet, 6, 2, asLoaded(NLM_F_REPLACE)},  // -> accept, else 10
+      {kLoadWord, 0, 0, kPort},                 // 8: a route that is gone
+      {kIfEqual, 5, 0, htonl(routePort)},       // -> drop
+      {kLoadByte, 0, 0, kProtocol},             // 10: either
+      {kIfEqual, 2, 3, kRouteProtocol},         // -> accept, else drop
+      {kLoadHalf, 0, 0, kState},                // 12: a new neighbour
+      {kIfSet, 0, 1, asLoaded(NUD_PERMANENT)},  // -> accept, else drop
+      {kReturn, 0, 0, 0xffffffff},              // 14: accept
+      {kReturn, 0, 0, 0},                       // 15: drop
   }};
   const sock_fprog filter{program.size(), program.data()};
   return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0;
@@ -125,7 +153,8 @@ using Handle = std::unique_ptr<nl_sock, FreeSocket>;
 
 class KernelNetworkMonitor final : public NetworkMonitor {
  public:
-  explicit KernelNetworkMonitor(Handle socket) : socket_(std::move(socket)) {
+  KernelNetworkMonitor(Handle socket, InterfaceNames names, std::uint32_t routePort)
+      : socket_(std::move(socket)), names_(std::move(names)), routePort_(routePort) {
     for (unsigned i = 0; i < kReadAtOnce; ++i) {
       slices_[i] = {heads_[i].data(), heads_[i].size()};
       messages_[i].msg_hdr.msg_iov = &slices_[i];
@@ -139,6 +168,7 @@ class KernelNetworkMonitor final : public NetworkMonitor {
 
   NetworkEvents read() override {
     NetworkEvents events;
+    names_.forget();
     for (unsigned total = 0; total < kReadAtMost;) {
       const int got = ::recvmmsg(fd(), messages_.data(), kReadAtOnce, MSG_DONTWAIT, nullptr);
       if (got < 0 && errno == EINTR) continue;
@@ -148,7 +178,7 @@ class KernelNetworkMonitor final : public NetworkMonitor {
       }
       if (got <= 0) break;
       for (unsigned i = 0; i < static_cast<unsigned>(got); ++i) {
-        classify(heads_[i], messages_[i].msg_len, events);
+        classify(heads_[i], messages_[i].msg_len, routePort_, names_, events);
       }
       total += static_cast<unsigned>(got);
     }
@@ -157,6 +187,8 @@ class KernelNetworkMonitor final : public NetworkMonitor {
 
  private:
   Handle socket_;
+  InterfaceNames names_;
+  std::uint32_t routePort_;
   std::array<std::array<std::uint8_t, kHeadSize>, kReadAtOnce> heads_{};
   std::array<iovec, kReadAtOnce> slices_{};
   std::array<mmsghdr, kReadAtOnce> messages_{};
@@ -164,7 +196,7 @@ class KernelNetworkMonitor final : public NetworkMonitor {
 
 }  // namespace
 
-Result<std::unique_ptr<NetworkMonitor>> makeNetworkMonitor() {
+Result<std::unique_ptr<NetworkMonitor>> makeNetworkMonitor(std::uint32_t routePort) {
   constexpr std::string_view kContext = "watch the kernel's network";
   Handle socket(nl_socket_alloc());
   if (!socket) return Fail(systemError(ENOMEM, kContext));
@@ -176,12 +208,15 @@ Result<std::unique_ptr<NetworkMonitor>> makeNetworkMonitor() {
   if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0) {
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   }
-  setFilter(fd);  // only saves work: `classify` holds without it
+  auto names = InterfaceNames::open();
+  if (!names) return Fail(withContext(names.error(), kContext));
+  if (routePort == 0) routePort = kNobody;
+  setFilter(fd, routePort);  // only saves work: `classify` holds without it
   const int error = nl_socket_add_memberships(
       socket.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
       RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, 0);
   if (error != 0) return fail(Errc::Unsupported, std::string(kContext) + ": " + nl_geterror(error));
-  return std::make_unique<KernelNetworkMonitor>(std::move(socket));
+  return std::make_unique<KernelNetworkMonitor>(std::move(socket), std::move(*names), routePort);
 }
 
 }  // namespace margay::dataplane

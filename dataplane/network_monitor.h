@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "base/result.h"
@@ -13,7 +14,7 @@ namespace margay::dataplane {
 /// - neighbour entries that are not permanent, except deletions, which no longer tell what they
 /// were. The kernel drops routes without a notification when their device goes down or their source
 /// address goes away, so these also report `routes`. Changes that we make ourselves are reported as
-/// well.
-Result<std::unique_ptr<NetworkMonitor>> makeNetworkMonitor();
+/// well, but for routes that `RouteDriver::port` of `routePort` made or removed; 0: for none.
+Result<std::unique_ptr<NetworkMonitor>> makeNetworkMonitor(std::uint32_t routePort = 0);
 
 }  // namespace margay::dataplane

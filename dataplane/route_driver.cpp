@@ -59,6 +59,7 @@ class KernelRouteDriver final : public RouteDriver {
 
   Result<RouteMap> list() override;
   std::vector<Result<void>> apply(std::span<const Change<Route>> changes) override;
+  [[nodiscard]] std::uint32_t port() const override { return socket_.port(); }
 
  private:
   using Results = std::vector<Result<void>>;

@@ -52,16 +52,14 @@ class KernelSysctlDriver final : public SysctlDriver {
     const std::string context = "read sysctl " + path;
     auto file = open(path, O_RDONLY, context);
     if (!file) return Fail(file.error());
-    std::string value;
-    std::array<char, 4096> buffer{};
-    for (;;) {
-      const auto got = ::read(file->get(), buffer.data(), buffer.size());
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return Fail(systemError(errno, context));
-      if (got == 0) break;
-      value.append(buffer.data(), static_cast<std::size_t>(got));
-    }
-    return std::string(trimmed(value));
+    // One read: the kernel gives a value in one piece, and those of our kind are short.
+    std::array<char, 4096> buffer;  // NOLINT: read() fills what is looked at
+    ssize_t got = 0;
+    do {
+      got = ::read(file->get(), buffer.data(), buffer.size());
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) return Fail(systemError(errno, context));
+    return std::string(trimmed({buffer.data(), static_cast<std::size_t>(got)}));
   }
 
   Result<void> write(const std::string& path, const std::string& value) override {

@@ -86,10 +86,12 @@ class GroupedContent : public Table {
   void requestRelist() override { audit_.request(); }
   void suspect(TimePoint /*now*/) override { audit_.request(); }
 
-  Result<void> refresh(TimePoint now) override {
+  Result<void> refresh(TimePoint now, Checks checks) override {
     wakeDue(now);
     Result<void> listed;
-    if (audit_.listDue(now)) {
+    if (checks == Checks::Later && !audit_.inDoubt()) {
+      // Only what must be read before it can be changed.
+    } else if (audit_.listDue(now)) {
       listed = readAll(now);
     } else if (audit_.checkDue(now)) {
       listed = check(now);

@@ -83,14 +83,23 @@ class KeyedTable final : public Table {
     planned_ = false;
   }
 
+  /// One key was read outside of a list, which must have been made before: what is there is not as
+  /// we left it if it differs from what was there last. O(1).
+  void observe(const Key& key, Value value) {
+    if (!log_.everListed() || !tracker_.setObserved(key, std::move(value))) return;
+    planned_ = false;
+    if (const auto slot = tracker_.find(key)) observedChanged(*slot);
+  }
+
   [[nodiscard]] const DeltaTracker<Key, Value, Hash, Matches>& tracker() const { return tracker_; }
 
   [[nodiscard]] const std::string& name() const override { return log_.table(); }
   void requestRelist() override { audit_.request(); }
   void suspect(TimePoint now) override { audit_.suspect(now); }
 
-  Result<void> refresh(TimePoint now) override {
+  Result<void> refresh(TimePoint now, Checks checks) override {
     for (const Key& key : backoff_.takeDue(now)) wake(key);
+    if (checks == Checks::Later && !audit_.inDoubt()) return {};
     if (!audit_.listDue(now) && audit_.checkDue(now)) check(now);
     return audit_.listDue(now) ? relist(now, Unblock::Yes) : Result<void>();
   }
@@ -125,8 +134,8 @@ class KeyedTable final : public Table {
   }
 
   [[nodiscard]] TimePoint nextDue() const override {
-    using Checks = AuditSchedule::Checks;
-    return std::min(audit_.nextDue(driver_.fingerprint ? Checks::Yes : Checks::No),
+    using Fingerprints = AuditSchedule::Checks;
+    return std::min(audit_.nextDue(driver_.fingerprint ? Fingerprints::Yes : Fingerprints::No),
                     backoff_.next());
   }
 

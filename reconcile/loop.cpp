@@ -39,8 +39,9 @@ TimePoint Loop::turn() {
   TimePoint now = clock_.now();
   guarded("timer", [&] { timers_.runDue(now); });
   if (!stopped() && (poked_.load() || passDue(now))) {
-    poked_.store(false);
-    const PassReport report = passes_.run();
+    const bool asked = poked_.exchange(false);
+    const bool patient = asked && now - passes_.nextDue() < options_.checkPatience;
+    const PassReport report = passes_.run(patient ? Checks::Later : Checks::Now);
     if (report.more) poked_.store(true);
     now = lastPass_ = clock_.now();
   }

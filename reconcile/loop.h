@@ -23,6 +23,9 @@ struct LoopOptions {
   Duration heartbeat = std::chrono::seconds(1);
   /// Between passes that only time asked for.
   Duration minInterval = std::chrono::milliseconds(5);
+  /// A pass that somebody waits for leaves checks that are due to the next one, but not for longer
+  /// than this.
+  Duration checkPatience = std::chrono::milliseconds(250);
   /// How long `runOnce` goes on trying what fails.
   Duration oncePatience = std::chrono::seconds(5);
 };

@@ -20,11 +20,12 @@ PassReport Passes::begin() {
   return report;
 }
 
-void Passes::refresh(PassReport& report) {
+void Passes::refresh(PassReport& report, Checks checks) {
   for (std::size_t i = 0; i < tables_.size() && !interrupted(); ++i) {
     const TimePoint start = clock_.now();
     bool listed = false;
-    guarded(report.tables[i].table, [&] { listed = tables_[i]->refresh(start).has_value(); });
+    guarded(report.tables[i].table,
+            [&] { listed = tables_[i]->refresh(start, checks).has_value(); });
     if (!listed) ++report.tables[i].failed;
     report.tables[i].took += clock_.now() - start;
     beat();
@@ -76,14 +77,14 @@ void Passes::finish(PassReport& report) {
 
 PassReport Passes::look() {
   PassReport report = begin();
-  refresh(report);
+  refresh(report, Checks::Now);
   finish(report);
   return report;
 }
 
-PassReport Passes::run() {
+PassReport Passes::run(Checks checks) {
   PassReport report = begin();
-  refresh(report);
+  refresh(report, checks);
   if (!interrupted()) applyPhases(report);
   finish(report);
   if (hooks_.afterPass) guarded("afterPass", [&] { hooks_.afterPass(report); });

@@ -60,7 +60,7 @@ class Passes {
   /// Computes and refreshes, but changes nothing: `plan` of the tables then tells what a pass would
   /// do.
   PassReport look();
-  PassReport run();
+  PassReport run(Checks checks = Checks::Now);
   /// When the next pass is needed if nothing changes until then.
   [[nodiscard]] TimePoint nextDue() const;
 
@@ -79,7 +79,7 @@ class Passes {
 
  private:
   PassReport begin();
-  void refresh(PassReport& report);
+  void refresh(PassReport& report, Checks checks);
   void applyPhases(PassReport& report);
   [[nodiscard]] std::optional<Phase> nextPhase(Phase from, PassReport& report);
   void finish(PassReport& report);

@@ -73,6 +73,9 @@ struct Progress {
   bool again = false;
 };
 
+/// Whether looks at the kernel that are due, and that nothing asked for, are made.
+enum class Checks : bool { Later, Now };
+
 /// A kernel table that the loop keeps as desired. It is told what should be, reads what is there,
 /// and changes one into the other in the order that the phases give. The loop's thread only.
 class Table {
@@ -89,9 +92,9 @@ class Table {
   /// Somebody may have changed the table: lists again, but not within `foreignInterval` of such a
   /// list that found our content whole.
   virtual void suspect(TimePoint now) = 0;
-  /// Lists when that is asked for or due. An error is also in the status and tried again with
-  /// backoff; the table goes on with what it last observed.
-  virtual Result<void> refresh(TimePoint now) = 0;
+  /// Lists when that is asked for, and with `Checks::Now` when it is due. An error is also in the
+  /// status and tried again with backoff; the table goes on with what it last observed.
+  virtual Result<void> refresh(TimePoint now, Checks checks) = 0;
   /// The lowest phase not below `from` in which `apply` has something to try.
   [[nodiscard]] virtual std::optional<Phase> nextPhase(Phase from, Removals removals) = 0;
   /// Makes the changes of `phase`, at most a slice of them. Does nothing before the first list.

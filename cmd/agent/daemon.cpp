@@ -223,7 +223,8 @@ void Daemon::takeNetworkEvents() {
   if (events.links || events.addresses || events.overflow) linksDirty_ = true;
   if (events.routes || events.overflow) routeNotices_.noticed(clock_.now());
   if (events.neighbours || events.overflow) neighbourNotices_.noticed(clock_.now());
-  if (events.sysctls || events.overflow) sysctlNotices_.noticed(clock_.now());
+  for (const auto& interface : events.settings) kernel_->sysctls().lookAt(interface);
+  if (events.allSettings || events.overflow) sysctlNotices_.noticed(clock_.now());
   loop_.poke();
 }
 

@@ -1,9 +1,5 @@
 #include "cmd/agent/flow_purge.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include <chrono>
 #include <utility>
 
 #include "base/log.h"
@@ -12,35 +8,16 @@
 
 namespace margay::agent {
 
-FlowPurge::FlowPurge(dataplane::ConntrackDriver& driver, reconcile::Jitter& jitter, Thread thread)
-    : driver_(driver),
-      jitter_(jitter),
-      thread_(thread),
-      ended_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  MGY_CHECK(ended_ >= 0);
-}
-
-FlowPurge::~FlowPurge() {
-  if (worker_.joinable()) worker_.join();
-  ::close(ended_);
-}
-
-void FlowPurge::readEnded() const {
-  eventfd_t count = 0;
-  eventfd_read(ended_, &count);
-}
-
-Result<void> FlowPurge::refresh(TimePoint now) {
+Result<void> FlowPurge::refresh(TimePoint now, reconcile::Checks) {
   if (now >= notBefore_) waiting_ = false;
-  if (result_.valid() && result_.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
-    finish(now);
+  if (worker_.busy() && worker_.done()) finish(now);
   status_.lastList = now;
   return {};
 }
 
 std::optional<reconcile::Phase> FlowPurge::nextPhase(reconcile::Phase from, reconcile::Removals) {
   if (from > kPurge || waiting_) return std::nullopt;
-  const bool hasWork = !arriving_.empty() || (!left_.empty() && !result_.valid());
+  const bool hasWork = !arriving_.empty() || (!left_.empty() && !worker_.busy());
   return hasWork ? std::optional(kPurge) : std::nullopt;
 }
 
@@ -54,10 +31,10 @@ reconcile::Progress FlowPurge::apply(reconcile::Phase phase, reconcile::Removals
   };
   if (!arriving_.empty()) {
     // What runs may have passed by the address's last flow; and it must not go on beside new ones.
-    if (result_.valid()) add(finish(now));
+    if (worker_.busy()) add(finish(now));
     add(purgeNow(std::exchange(arriving_, {}), now));
   }
-  if (left_.empty() || result_.valid() || waiting_) return progress;
+  if (left_.empty() || worker_.busy() || waiting_) return progress;
   if (thread_ == Thread::Loop) {
     add(purgeNow(std::exchange(left_, {}), now));
   } else {
@@ -68,18 +45,11 @@ reconcile::Progress FlowPurge::apply(reconcile::Phase phase, reconcile::Removals
 
 void FlowPurge::start() {
   running_ = std::exchange(left_, {});
-  std::promise<Result<std::size_t>> promise;
-  result_ = promise.get_future();
-  worker_ = std::thread([this, batch = std::vector<Address>(running_.begin(), running_.end()),
-                         promise = std::move(promise)]() mutable {
-    promise.set_value(driver_.deleteFlows(batch));
-    eventfd_write(ended_, 1);
-  });
+  worker_.start({running_.begin(), running_.end()});
 }
 
 reconcile::Progress FlowPurge::finish(TimePoint now) {
-  const auto deleted = result_.get();
-  worker_.join();
+  const auto deleted = worker_.take();
   return account(std::exchange(running_, {}), deleted, now);
 }
 
@@ -109,7 +79,7 @@ reconcile::Progress FlowPurge::account(std::set<Address> batch, const Result<std
 
 TimePoint FlowPurge::nextDue() const {
   const bool queued = !left_.empty() || !arriving_.empty();
-  return queued && !result_.valid() ? notBefore_ : TimePoint::max();
+  return queued && !worker_.busy() ? notBefore_ : TimePoint::max();
 }
 
 reconcile::TableStatus FlowPurge::status() const {

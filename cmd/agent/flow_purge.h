@@ -1,11 +1,10 @@
 #pragma once
 
 #include <cstddef>
-#include <future>
 #include <set>
-#include <thread>
 #include <vector>
 
+#include "cmd/agent/purge_thread.h"
 #include "controllers/node/desired_change.h"
 #include "dataplane/drivers.h"
 #include "reconcile/backoff.h"
@@ -23,13 +22,12 @@ class FlowPurge final : public reconcile::Table {
  public:
   enum class Thread : bool { Loop, Own };
   /// With `Thread::Loop` every purge is part of its pass.
-  FlowPurge(dataplane::ConntrackDriver& driver, reconcile::Jitter& jitter, Thread thread);
-  /// Waits for the batch under way.
-  ~FlowPurge() override;
+  FlowPurge(dataplane::ConntrackDriver& driver, reconcile::Jitter& jitter, Thread thread)
+      : driver_(driver), jitter_(jitter), thread_(thread), worker_(driver) {}
 
   /// Readable when a batch has ended, until `readEnded`: time for a pass.
-  [[nodiscard]] int fd() const { return ended_; }
-  void readEnded() const;
+  [[nodiscard]] int fd() const { return worker_.fd(); }
+  void readEnded() const { worker_.readEnded(); }
 
   /// `address` has left its interface.
   void left(const Address& address) {
@@ -49,7 +47,7 @@ class FlowPurge final : public reconcile::Table {
   [[nodiscard]] const std::string& name() const override { return name_; }
   void requestRelist() override {}
   void suspect(TimePoint) override {}
-  Result<void> refresh(TimePoint now) override;
+  Result<void> refresh(TimePoint now, reconcile::Checks checks) override;
   [[nodiscard]] std::optional<reconcile::Phase> nextPhase(reconcile::Phase from,
                                                           reconcile::Removals removals) override;
   reconcile::Progress apply(reconcile::Phase phase, reconcile::Removals removals,
@@ -69,16 +67,14 @@ class FlowPurge final : public reconcile::Table {
   dataplane::ConntrackDriver& driver_;  // the batch's while one runs
   reconcile::Jitter& jitter_;
   Thread thread_;
-  int ended_;
   std::set<Address> left_;
   std::set<Address> arriving_;
   std::set<Address> running_;
-  std::future<Result<std::size_t>> result_;
   TimePoint notBefore_{};
   bool waiting_ = false;
   unsigned failures_ = 0;
   reconcile::TableStatus status_;
-  std::thread worker_;
+  PurgeThread worker_;
 };
 
 /// The addresses that `change` lets send and of which `purge` still has flows to delete.

@@ -53,7 +53,8 @@ Result<void> Kernel::openDrivers() {
   if (auto made = keep(sysctlDriver_, dataplane::makeSysctlDriverAt(options_.sysctlDir)); !made)
     return made;
   if (auto made = keep(conntrack_, dataplane::makeConntrackDriver()); !made) return made;
-  if (auto made = keep(monitor_, dataplane::makeNetworkMonitor()); !made) return made;
+  if (auto made = keep(monitor_, dataplane::makeNetworkMonitor(routeDriver_->port())); !made)
+    return made;
   purge_ = std::make_unique<FlowPurge>(*conntrack_, jitter_, options_.purge);
   return keep(rules_, openRules(options_.backend,
                                 [this](const Address& address) { purge_->left(address); }));

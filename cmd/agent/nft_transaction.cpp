@@ -5,7 +5,7 @@
 
 namespace margay::agent {
 
-Result<void> NftTransaction::refresh(TimePoint now) {
+Result<void> NftTransaction::refresh(TimePoint now, reconcile::Checks) {
   status_.lastList = now;
   if (refused_.empty() || now < notBefore_) return {};
   refused_.clear();

@@ -23,7 +23,7 @@ class NftTransaction final : public reconcile::Table {
   [[nodiscard]] const std::string& name() const override { return name_; }
   void requestRelist() override {}
   void suspect(TimePoint) override {}
-  Result<void> refresh(TimePoint now) override;
+  Result<void> refresh(TimePoint now, reconcile::Checks checks) override;
   [[nodiscard]] std::optional<reconcile::Phase> nextPhase(reconcile::Phase from,
                                                           reconcile::Removals removals) override;
   reconcile::Progress apply(reconcile::Phase phase, reconcile::Removals removals,

@@ -1,9 +1,7 @@
 #include "cmd/agent/sysctl_table.h"
 
-#include <cstdio>
-#include <fstream>
+#include <utility>
 
-#include "base/log.h"
 #include "cmd/agent/phases.h"
 
 namespace margay::agent {
@@ -18,12 +16,7 @@ bool isHostWide(const std::string& path) {
 SysctlTableAdapter::SysctlTableAdapter(dataplane::SysctlDriver& driver, std::string journal,
                                        const reconcile::TableOptions& options,
                                        reconcile::Jitter& jitter)
-    : driver_(driver), journalFile_(std::move(journal)) {
-  std::ifstream file(journalFile_);
-  for (std::string line; std::getline(file, line);) {
-    const auto equals = line.find('=');
-    if (equals != std::string::npos) before_[line.substr(0, equals)] = line.substr(equals + 1);
-  }
+    : driver_(driver), journal_(std::move(journal)) {
   reconcile::KeyedDriver<std::string, std::string> functions;
   functions.list = [this] { return list(); };
   functions.apply =
@@ -62,66 +55,70 @@ Result<std::map<std::string, std::string>> SysctlTableAdapter::list() {
   for (const auto& [path, value] : known_) {
     if (auto looked = look(path); !looked) return Fail(looked.error());
   }
-  for (const auto& [path, value] : before_) {
+  for (const auto& [path, value] : journal_.all()) {
     if (known_.contains(path)) continue;
     if (auto looked = look(path); !looked) return Fail(looked.error());
   }
   return out;
 }
 
-/// Writing a host-wide setting changes that of every interface, so what all of them were is read
-/// before anything is written, and host-wide settings are written first.
-std::vector<Result<void>> SysctlTableAdapter::apply(
-    std::span<const reconcile::KeyedChange<std::string, std::string>> changes) {
-  const auto journalled = before_;
-  for (const auto& change : changes) {
-    if (change.op == Op::Remove || before_.contains(*change.key)) continue;
-    if (auto found = driver_.read(*change.key)) before_.emplace(*change.key, std::move(*found));
-  }
-  std::vector<Result<void>> results(changes.size());
-  for (const bool hostWide : {true, false}) {
-    for (std::size_t i = 0; i < changes.size(); ++i) {
-      const auto& change = changes[i];
-      if (isHostWide(*change.key) != hostWide) continue;
-      results[i] = change.op == Op::Remove ? putBack(*change.key)
-                                           : driver_.write(*change.key, *change.value);
+void SysctlTableAdapter::lookAt(const std::string& interface) {
+  for (const auto* place :
+       {"net/ipv4/conf/", "net/ipv4/neigh/", "net/ipv6/conf/", "net/ipv6/neigh/"}) {
+    const auto prefix = place + interface + '/';
+    for (auto at = known_.lower_bound(prefix); at != known_.end() && at->first.starts_with(prefix);
+         ++at) {
+      if (auto value = driver_.read(at->first)) table_->observe(at->first, std::move(*value));
     }
   }
-  if (before_ != journalled) saveJournal();
+}
+
+/// What settings were is in the journal before any of them is written. Writing a host-wide one
+/// changes that of every interface, so what all of them were is read first, and host-wide settings
+/// are written first.
+std::vector<Result<void>> SysctlTableAdapter::apply(
+    std::span<const reconcile::KeyedChange<std::string, std::string>> changes) {
+  std::vector<std::optional<std::string>> found(changes.size());
+  bool hostWide = false;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const auto& path = *changes[i].key;
+    hostWide = hostWide || isHostWide(path);
+    if (changes[i].op == Op::Remove) continue;
+    if (auto value = driver_.read(path)) found[i] = std::move(*value);
+    if (found[i] && !journal_.knows(path)) journal_.remember(path, *found[i]);
+  }
+  journal_.save();
+  std::vector<Result<void>> results(changes.size());
+  for (const bool first : {true, false}) {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      if (isHostWide(*changes[i].key) != first) continue;
+      results[i] = changes[i].op == Op::Remove ? putBack(*changes[i].key)
+                   : found[i] == *changes[i].value && !hostWide
+                       ? Result<void>()
+                       : driver_.write(*changes[i].key, *changes[i].value);
+    }
+  }
+  journal_.save();
   return results;
 }
 
 Result<void> SysctlTableAdapter::putBack(const std::string& path) {
-  const auto found = before_.find(path);
-  if (found == before_.end()) return {};
-  const auto value = found->second;
-  before_.erase(found);
-  auto written = driver_.write(path, value);
+  const auto before = journal_.forget(path);
+  if (!before) return {};
+  auto written = driver_.write(path, *before);
   if (!written && written.error().code == Errc::NotFound) return {};
   return written;
 }
 
 std::size_t SysctlTableAdapter::restoreAll() {
   std::size_t count = 0;
-  const auto all = before_;
+  const auto all = journal_.all();
   for (const auto& [path, value] : all) {
     const auto now = driver_.read(path);
     if (now && *now != value && putBack(path)) ++count;
   }
-  before_.clear();
-  std::remove(journalFile_.c_str());
+  journal_.clear();
   return count;
-}
-
-void SysctlTableAdapter::saveJournal() const {
-  if (journalFile_.empty()) return;
-  const auto temporary = journalFile_ + ".new";
-  std::ofstream file(temporary);
-  for (const auto& [path, value] : before_) file << path << '=' << value << '\n';
-  file.close();
-  if (!file || std::rename(temporary.c_str(), journalFile_.c_str()) != 0) {
-    log::warn("cannot keep what settings were before", {{"file", journalFile_}});
-  }
 }
 
 }  // namespace margay::agent

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "cmd/agent/sysctl_journal.h"
 #include "dataplane/drivers.h"
 #include "reconcile/keyed_table.h"
 
@@ -23,6 +24,9 @@ class SysctlTableAdapter {
   void remove(const std::string& path);
   [[nodiscard]] Table& table() { return *table_; }
   [[nodiscard]] const Table& table() const { return *table_; }
+  /// Somebody may have changed settings of this interface: they are read now, each a few
+  /// microseconds, and what is not as it should be is drift. Not those that the kernel lacks.
+  void lookAt(const std::string& interface);
   /// Puts back what every setting in the journal was, as far as it still exists, and forgets the
   /// journal. Returns how many were put back.
   std::size_t restoreAll();
@@ -32,12 +36,10 @@ class SysctlTableAdapter {
   std::vector<Result<void>> apply(
       std::span<const reconcile::KeyedChange<std::string, std::string>> changes);
   Result<void> putBack(const std::string& path);
-  void saveJournal() const;
 
   dataplane::SysctlDriver& driver_;
-  std::string journalFile_;
-  std::map<std::string, std::string> before_;  // path -> value found
-  std::map<std::string, std::string> known_;   // desired
+  SysctlJournal journal_;
+  std::map<std::string, std::string> known_;  // desired
   std::unique_ptr<Table> table_;
 };
 

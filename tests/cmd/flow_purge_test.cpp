@@ -47,7 +47,7 @@ class SlowConntrack final : public dataplane::ConntrackDriver {
 class FlowPurgeTest : public ::testing::Test {
  protected:
   reconcile::Progress pass() {
-    EXPECT_TRUE(purge.refresh(clock.now()).has_value());
+    EXPECT_TRUE(purge.refresh(clock.now(), reconcile::Checks::Now).has_value());
     const auto phase =
         purge.nextPhase(std::numeric_limits<reconcile::Phase>::min(), reconcile::Removals::Allowed);
     return phase ? purge.apply(*phase, reconcile::Removals::Allowed, clock.now())
@@ -139,7 +139,7 @@ TEST_F(FlowPurgeTest, OnTheLoopsThreadThePassPurges) {
   FlowPurge own(driver, jitter, FlowPurge::Thread::Loop);
   own.left(ip("10.0.0.1"));
   driver.end(4);
-  ASSERT_TRUE(own.refresh(clock.now()).has_value());
+  ASSERT_TRUE(own.refresh(clock.now(), reconcile::Checks::Now).has_value());
   EXPECT_EQ(own.apply(kPurge, reconcile::Removals::Allowed, clock.now()).changed, 4U);
   EXPECT_EQ(own.status().pending, 0U);
 }
@@ -148,7 +148,7 @@ TEST_F(FlowPurgeTest, TheEndWaitsForWhatRuns) {
   {
     FlowPurge ending(driver, jitter, FlowPurge::Thread::Own);
     ending.left(ip("10.0.0.1"));
-    ASSERT_TRUE(ending.refresh(clock.now()).has_value());
+    ASSERT_TRUE(ending.refresh(clock.now(), reconcile::Checks::Now).has_value());
     ending.apply(kPurge, reconcile::Removals::Allowed, clock.now());
     driver.end(0);
   }

@@ -70,12 +70,16 @@ TEST_F(NetworkMonitors, AreSilentAboutForeignRoutesButForReplacingOnes) {
 }
 
 TEST_F(NetworkMonitors, ReportSettingsOfForwardingAndProxies) {
-  EXPECT_TRUE(eventsOf("sysctl -qw net.ipv4.ip_forward=1").sysctls);
+  EXPECT_TRUE(eventsOf("sysctl -qw net.ipv4.ip_forward=1").allSettings);
   for (const char* setting :
        {"ipv4.conf.d0.forwarding=0", "ipv4.conf.d0.proxy_arp=1", "ipv4.conf.d0.rp_filter=2",
         "ipv6.conf.d0.forwarding=1", "ipv6.conf.d0.proxy_ndp=1"})
-    EXPECT_TRUE(eventsOf(std::string("sysctl -qw net.") + setting).sysctls) << setting;
-  EXPECT_FALSE(eventsOf("ip route add 10.1.0.0/24 dev d0 proto 109").sysctls);
+    EXPECT_THAT(eventsOf(std::string("sysctl -qw net.") + setting).settings,
+                ::testing::ElementsAre("d0"))
+        << setting;
+  const auto other = eventsOf("ip route add 10.1.0.0/24 dev d0 proto 109");
+  EXPECT_FALSE(other.allSettings);
+  EXPECT_THAT(other.settings, ::testing::IsEmpty());
 }
 
 TEST_F(NetworkMonitors, ReportRoutesThatTheKernelDropsInSilence) {
@@ -95,17 +99,39 @@ TEST_F(NetworkMonitors, ReportPermanentNeighboursAndDeletions) {
       eventsOf("ip neigh add 10.0.0.8 lladdr 02:00:00:00:00:01 nud stale dev br0").neighbours);
 }
 
+Route routeNumber(std::uint32_t number) {
+  Route route;
+  route.key.destination = Prefix::host(Address::v4(0x0a000000U + number));
+  route.scope = RouteScope::Link;
+  route.device = "d0";
+  return route;
+}
+
+TEST_F(NetworkMonitors, AreSilentAboutWhatTheirRouteDriverDid) {
+  auto driver = makeRouteDriver();
+  ASSERT_TRUE(driver.has_value());
+  auto monitor = makeNetworkMonitor((*driver)->port());
+  ASSERT_TRUE(monitor.has_value());
+  monitor_ = std::move(*monitor);
+  std::vector<Change<Route>> changes;
+  for (std::uint32_t i = 0; i < 100000; ++i) changes.push_back({Op::Add, routeNumber(i)});
+  for (const auto& result : (*driver)->apply(changes)) ASSERT_TRUE(result.has_value());
+  auto route6 = routeNumber(0);
+  route6.key.destination = *Prefix::parseNetwork("fd01::1");
+  for (const auto op : {Op::Add, Op::Remove}) {
+    const std::vector<Change<Route>> both{{op, routeNumber(0)}, {op, route6}};
+    for (const auto& result : (*driver)->apply(both)) ASSERT_TRUE(result.has_value());
+  }
+  EXPECT_EQ(monitor_->read(), NetworkEvents{});
+  EXPECT_TRUE(eventsOf("ip route del 10.0.0.1/32 dev d0 proto 109").routes);
+  EXPECT_TRUE(eventsOf("ip -6 route add fd01::2 dev d0 proto 109").routes);
+}
+
 TEST_F(NetworkMonitors, SayOnceWhenNotificationsWereLost) {
   auto driver = makeRouteDriver();
   ASSERT_TRUE(driver.has_value());
   std::vector<Change<Route>> changes;
-  for (std::uint32_t i = 0; i < 100000; ++i) {
-    Route route;
-    route.key.destination = Prefix::host(Address::v4(0x0a000000U + i));
-    route.scope = RouteScope::Link;
-    route.device = "d0";
-    changes.push_back({Op::Add, route});
-  }
+  for (std::uint32_t i = 0; i < 100000; ++i) changes.push_back({Op::Add, routeNumber(i)});
   for (const auto& result : (*driver)->apply(changes)) ASSERT_TRUE(result.has_value());
   EXPECT_TRUE(monitor_->read().overflow);
   EXPECT_FALSE(monitor_->read().overflow);

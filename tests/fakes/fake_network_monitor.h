@@ -25,7 +25,8 @@ class FakeNetworkMonitor final : public dataplane::NetworkMonitor {
     pending_.addresses |= events.addresses;
     pending_.routes |= events.routes;
     pending_.neighbours |= events.neighbours;
-    pending_.sysctls |= events.sysctls;
+    pending_.settings.insert(events.settings.begin(), events.settings.end());
+    pending_.allSettings |= events.allSettings;
     pending_.overflow |= events.overflow;
     MGY_CHECK(::eventfd_write(fd_, 1) == 0);
   }

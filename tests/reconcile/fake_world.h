@@ -77,7 +77,7 @@ class FakeWorld : public margay::testing::CallFailures {
 /// Runs passes over one table, as the loop does.
 inline Progress pass(Table& table, Removals removals, TimePoint now) {
   Progress sum;
-  (void)table.refresh(now).has_value();
+  (void)table.refresh(now, reconcile::Checks::Now).has_value();
   auto phase = table.nextPhase(0, removals);
   while (phase && !sum.more) {
     const Progress step = table.apply(*phase, removals, now);

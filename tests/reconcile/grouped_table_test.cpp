@@ -255,7 +255,7 @@ TEST(GroupedTable, WaitsAfterAFailedListInsteadOfSpinning) {
   Fixture f;
   for (unsigned n = 1; n < 20; ++n) f.world.failCall(n, {Errc::Transient, 0, "no"});
   f.want({{"a", {"net", {1}}}});
-  EXPECT_FALSE(f.table.refresh(f.clock.now()));
+  EXPECT_FALSE(f.table.refresh(f.clock.now(), Checks::Now));
   EXPECT_EQ(f.table.nextDue(), f.clock.now() + 100ms);
   EXPECT_EQ(f.table.nextPhase(0, Removals::Allowed), std::nullopt);
 }
@@ -264,7 +264,7 @@ TEST(GroupedTable, PlansGroupsAndItems) {
   Fixture f;
   f.world.sets = {{"old", {"net", {1}}}, {"b", {"net", {5}}}};
   f.want({{"a", {"net", {1}}}, {"b", {"net", {6}}}});
-  ASSERT_TRUE(f.table.refresh(f.clock.now()));
+  ASSERT_TRUE(f.table.refresh(f.clock.now(), Checks::Now));
   EXPECT_THAT(
       f.table.plan(),
       ElementsAre(PlannedChange{Op::Add, "set a"}, PlannedChange{Op::Add, "set a item 1"},

@@ -51,6 +51,34 @@ struct Fixture {
   std::optional<KeyedTable<int, std::string>> table;
 };
 
+TEST(KeyedTable, LeavesADueListForLaterUnlessWhatIsThereIsInDoubt) {
+  Fixture f;
+  f.table->replaceDesired(Map{{1, "one"}});
+  f.pass();
+  f.world.entries[1] = "other";
+  f.clock.advance(31s);
+  ASSERT_TRUE(f.table->refresh(f.clock.now(), Checks::Later));
+  EXPECT_EQ(f.table->status().pending, 0U);
+  EXPECT_LE(f.table->nextDue(), f.clock.now()) << "it is still due";
+  f.table->requestRelist();
+  ASSERT_TRUE(f.table->refresh(f.clock.now(), Checks::Later));
+  EXPECT_EQ(f.table->status().pending, 1U);
+}
+
+TEST(KeyedTable, OneObservedKeyIsDriftIfItIsNotAsWeLeftIt) {
+  Fixture f;
+  f.table->replaceDesired(Map{{1, "one"}, {2, "two"}});
+  f.table->observe(1, "not listed yet");
+  EXPECT_EQ(f.pass().changed, 2U);
+  f.world.entries[1] = "other";
+  f.table->observe(1, "other");
+  f.table->observe(2, "two");
+  EXPECT_EQ(f.table->status().pending, 1U);
+  EXPECT_EQ(f.pass().changed, 1U);
+  EXPECT_EQ(f.world.entries, (Map{{1, "one"}, {2, "two"}}));
+  EXPECT_EQ(f.table->status().drift, 1U);
+}
+
 TEST(KeyedTable, ConvergesAndThenChangesNothing) {
   Fixture f;
   f.world.entries = {{1, "same"}, {2, "old"}, {3, "leftover"}};
@@ -67,7 +95,7 @@ TEST(KeyedTable, PlansWithoutChangingAnything) {
   Fixture f;
   f.world.entries = {{2, "old"}, {3, "leftover"}};
   f.table->replaceDesired(Map{{2, "new"}, {4, "missing"}});
-  ASSERT_TRUE(f.table->refresh(f.clock.now()));
+  ASSERT_TRUE(f.table->refresh(f.clock.now(), Checks::Now));
   EXPECT_THAT(f.table->plan(), ElementsAre(PlannedChange{Op::Replace, "2=new"},
                                            PlannedChange{Op::Remove, "3=leftover"},
                                            PlannedChange{Op::Add, "4=missing"}));
@@ -89,7 +117,7 @@ TEST(KeyedTable, ChangesNothingBeforeTheFirstList) {
   Fixture f;
   f.world.failCall(1, {Errc::Transient, 0, "list"});
   f.table->setDesired(1, "a");
-  EXPECT_FALSE(f.table->refresh(f.clock.now()));
+  EXPECT_FALSE(f.table->refresh(f.clock.now(), Checks::Now));
   EXPECT_EQ(f.table->nextPhase(0, Removals::Allowed), std::nullopt);
   EXPECT_THAT(f.world.log, IsEmpty());
   f.clock.advanceTo(f.table->nextDue());
@@ -276,11 +304,11 @@ TEST(KeyedTable, MendsWhatATornListMadeOfTheTable) {
 TEST(KeyedTable, ListsAgainAtOnceAfterATornDumpButNotForever) {
   Fixture f;
   for (unsigned n = 1; n <= 2; ++n) f.world.failCall(n, {Errc::Interrupted, 0, "torn"});
-  EXPECT_TRUE(f.table->refresh(f.clock.now()));
+  EXPECT_TRUE(f.table->refresh(f.clock.now(), Checks::Now));
   EXPECT_EQ(f.world.lists, 3U);
   for (unsigned n = 4; n <= 30; ++n) f.world.failCall(n, {Errc::Interrupted, 0, "torn"});
   f.table->requestRelist();
-  EXPECT_FALSE(f.table->refresh(f.clock.now()));
+  EXPECT_FALSE(f.table->refresh(f.clock.now(), Checks::Now));
   EXPECT_EQ(f.world.lists, 7U);
   EXPECT_EQ(f.table->nextDue(), f.clock.now() + 100ms);
 }

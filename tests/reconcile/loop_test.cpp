@@ -42,13 +42,15 @@ class ScriptedTable final : public Table {
 
   std::map<Phase, Progress> steps;
   TimePoint due = TimePoint::max();
+  std::optional<Checks> lastChecks;
   std::function<void()> onApply = [] {};
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   void requestRelist() override {}
   void suspect(TimePoint /*now*/) override {}
-  Result<void> refresh(TimePoint /*now*/) override {
+  Result<void> refresh(TimePoint /*now*/, Checks checks) override {
     log_.push_back(name_ + " refresh");
+    lastChecks = checks;
     return {};
   }
   std::optional<Phase> nextPhase(Phase from, Removals /*removals*/) override {
@@ -100,6 +102,34 @@ TEST_F(LoopTest, RunsPhasesInOrderOverAllTablesInOrderOfRegistration) {
   loop.turn();
   EXPECT_THAT(log, ElementsAre("a refresh", "b refresh", "b -2 held", "a 1 held", "b 1 held",
                                "b 4 held", "a 5 held"));
+}
+
+TEST_F(LoopTest, APassThatSomebodyWaitsForLeavesDueChecksForAWhile) {
+  loop.turn();
+  const auto due = clock.now() + 1s;
+  a.due = due;
+  const auto checksAt = [&](TimePoint time) {
+    clock.advanceTo(time);
+    loop.poke();
+    loop.turn();
+    EXPECT_EQ(a.lastChecks, b.lastChecks);
+    return *a.lastChecks;
+  };
+  EXPECT_EQ(checksAt(due - 1ms), Checks::Later) << "nothing is due";
+  EXPECT_EQ(checksAt(due + 249ms), Checks::Later);
+  EXPECT_EQ(checksAt(due + 250ms), Checks::Now) << "however many events come";
+}
+
+TEST_F(LoopTest, ChecksThatWereLeftComeRightAfterwards) {
+  loop.turn();
+  clock.advance(1s);
+  a.due = clock.now();
+  loop.poke();
+  loop.turn();
+  EXPECT_EQ(a.lastChecks, Checks::Later);
+  clock.advance(5ms);
+  loop.turn();
+  EXPECT_EQ(a.lastChecks, Checks::Now);
 }
 
 TEST_F(LoopTest, EndsThePassAfterAPhaseWhoseSliceWasFullAndGoesOnAtOnce) {
