@@ -105,14 +105,16 @@ void DirectoryState::noteProblems(const std::map<std::string, std::string>& prob
   for (const auto& [place, reason] : placeProblems_) set_.setProblem(place, reason);
 }
 
-Result<std::vector<Update>> DirectoryState::applyIfThere(std::vector<FileSet::Change> changes) {
+Result<std::vector<Update>> DirectoryState::applyIfThere(std::vector<FileSet::Change> changes,
+                                                         const FileSet::TakePart& takePart) {
   // Files that were gone because the directory is must not look like deleted ones.
-  if (rootIsThere()) return set_.apply(std::move(changes));
+  if (rootIsThere()) return set_.apply(std::move(changes), takePart);
   for (const FileSet::Change& change : changes) known_[change.file] = {};
   return fail(Errc::NotFound, "directory " + root_ + " is away", ENOENT);
 }
 
-Result<std::vector<Update>> DirectoryState::rescan(const std::set<std::string>& busy) {
+Result<std::vector<Update>> DirectoryState::rescan(const std::set<std::string>& busy,
+                                                   const FileSet::TakePart& takePart) {
   auto walk = walkDirectory(root_, enter_);
   if (!walk) return Fail(walk.error());
   struct stat status {};
@@ -137,7 +139,7 @@ Result<std::vector<Update>> DirectoryState::rescan(const std::set<std::string>& 
     if (!walk->files.contains(file) && !isBelowProblem(file)) gone.push_back(file);
   }
   for (const std::string& file : gone) forget(file, changes);
-  return applyIfThere(std::move(changes));
+  return applyIfThere(std::move(changes), takePart);
 }
 
 Result<std::vector<Update>> DirectoryState::refresh(const std::set<std::string>& files,

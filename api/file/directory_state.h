@@ -23,7 +23,9 @@ class DirectoryState {
 
   /// Looks at every file, reads those that changed and says what that changes. Files in `busy` are
   /// left as they are. An error means that the directory is away: nothing has changed then.
-  [[nodiscard]] Result<std::vector<Update>> rescan(const std::set<std::string>& busy);
+  /// `takePart` as FileSet::apply has it.
+  [[nodiscard]] Result<std::vector<Update>> rescan(const std::set<std::string>& busy,
+                                                   const FileSet::TakePart& takePart = nullptr);
   /// The same for some files only (paths below the root), which are read even if they look
   /// unchanged. Falls back to `rescan` where links or directories are involved.
   [[nodiscard]] Result<std::vector<Update>> refresh(const std::set<std::string>& files,
@@ -43,7 +45,8 @@ class DirectoryState {
   [[nodiscard]] bool isPlain(const std::string& file) const;
   void read(const std::string& file, std::vector<FileSet::Change>& changes);
   void forget(const std::string& file, std::vector<FileSet::Change>& changes);
-  [[nodiscard]] Result<std::vector<Update>> applyIfThere(std::vector<FileSet::Change> changes);
+  [[nodiscard]] Result<std::vector<Update>> applyIfThere(
+      std::vector<FileSet::Change> changes, const FileSet::TakePart& takePart = nullptr);
   void noteProblems(const std::map<std::string, std::string>& problems);
   [[nodiscard]] bool isBelowProblem(const std::string& file) const;
 

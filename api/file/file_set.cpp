@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "api/model/same_value.h"
 
 namespace margay::api {
 namespace {
+
+/// Of updates: some two milliseconds of work for who takes them.
+constexpr std::size_t kPart = 1024;
 
 const WorkloadEndpoint* endpointIn(const FileObject& object) {
   const auto* pointer = std::get_if<Shared<WorkloadEndpoint>>(&object.value);
@@ -226,7 +230,7 @@ void FileSet::insert(const std::string& file, FileContent content) {
   if (!said.empty()) saidByFile_[file] = std::move(said);
 }
 
-std::vector<Update> FileSet::apply(std::vector<Change> changes) {
+std::vector<Update> FileSet::apply(std::vector<Change> changes, const TakePart& takePart) {
   const auto affected = affectedBy(changes);
   std::vector<std::vector<FileObject>> old;  // keys in `affected` view into these
   old.reserve(changes.size());
@@ -248,6 +252,7 @@ std::vector<Update> FileSet::apply(std::vector<Change> changes) {
       conflicts_.erase(keyOf(each.key));
     }
     if (!sameValue(each.before, after)) updates.push_back({keyOf(each.key), std::move(after)});
+    if (takePart && updates.size() >= kPart) takePart(std::exchange(updates, {}));
   }
   return updates;
 }

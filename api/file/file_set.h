@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,9 +31,13 @@ class FileSet {
     std::string file;
     std::optional<FileContent> content;  ///< none: the file is gone
   };
+  /// Takes a part of many updates while the next one is made.
+  using TakePart = std::function<void(std::vector<Update>)>;
   /// What the changes, taken together, change: values that are equal to those before are not named.
-  /// A problem of a changed file is over. O(objects of the changed files).
-  [[nodiscard]] std::vector<Update> apply(std::vector<Change> changes);
+  /// With `takePart` it gets all but the last part of them. A problem of a changed file is over.
+  /// O(objects of the changed files).
+  [[nodiscard]] std::vector<Update> apply(std::vector<Change> changes,
+                                          const TakePart& takePart = nullptr);
   /// The file, or a place in it, cannot be read: what it last gave stays.
   void setProblem(const std::string& file, std::string reason);
   void clearProblem(const std::string& file) { problems_.erase(file); }

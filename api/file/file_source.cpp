@@ -100,6 +100,7 @@ class FileSource::Watcher {
   void settleOpenFiles();
   void process();
   void publish(std::vector<Update> updates);
+  void publishPart(std::vector<Update> updates);
   void watchDirectory(const std::string& path);
   void watchAncestor();
   void watchTargets();
@@ -291,6 +292,13 @@ void FileSource::Watcher::publish(std::vector<Update> updates) {
   mailbox_.post("file", std::move(state), std::move(updates));
 }
 
+/// Of the first list, which counts as a whole when it is complete: until then whoever takes it can
+/// work beside us.
+void FileSource::Watcher::publishPart(std::vector<Update> updates) {
+  for (const Update& update : updates) ++published_.events[update.key.kind];
+  mailbox_.post("file", published_, std::move(updates));
+}
+
 void FileSource::Watcher::process() {
   watchesFailed_ = false;
   const bool whole = rescan_ || !published_.connected;
@@ -298,7 +306,10 @@ void FileSource::Watcher::process() {
   firstEvent_.reset();
   rescan_ = false;
   watchAncestor();
-  auto updates = whole ? state_.rescan(busyFiles()) : state_.refresh(dirty, busyFiles());
+  const auto takePart = published_.synced ? FileSet::TakePart() : [this](auto updates) {
+    publishPart(std::move(updates));
+  };
+  auto updates = whole ? state_.rescan(busyFiles(), takePart) : state_.refresh(dirty, busyFiles());
   if (updates) watchTargets();
   nextAudit_ = std::chrono::steady_clock::now() +
                (watchesFailed_ ? kRetryWithoutWatches : options_.auditPeriod);

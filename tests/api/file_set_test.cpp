@@ -96,6 +96,23 @@ TEST(FileSet, TheFirstByPathCountsAndTheOtherIsNamed) {
   EXPECT_THAT(world.set.invalid(), IsEmpty());
 }
 
+TEST(FileSet, ManyUpdatesComeInParts) {
+  std::string all;
+  for (int i = 0; i < 1500; ++i) all += ns("n" + std::to_string(i), "t");
+  std::vector<FileSet::Change> changes;
+  changes.push_back({"a.yaml", content(all)});
+  FileSet set;
+  std::vector<std::size_t> parts;
+  std::set<ObjectKey> keys;
+  const auto take = [&](const std::vector<Update>& updates) {
+    parts.push_back(updates.size());
+    for (const auto& update : updates) keys.insert(update.key);
+  };
+  take(set.apply(std::move(changes), take));
+  EXPECT_EQ(keys.size(), 1500U);
+  EXPECT_THAT(parts, ::testing::ElementsAre(1024U, 476U));
+}
+
 TEST(FileSet, OfOneFileTheFirstDocumentCounts) {
   World world;
   EXPECT_EQ(world.put("a.yaml", ns("x", "one") + ns("x", "two")), 1U);

@@ -123,6 +123,27 @@ TEST_F(FileSourceTest, GivesWhatIsThereAtStart) {
   EXPECT_EQ(source().events.at(Kind::Profile), 3U);
 }
 
+TEST_F(FileSourceTest, ALargeFirstListComesInPartsAndIsCompleteWithTheLast) {
+  constexpr std::size_t kMany = 5000;
+  std::string items;
+  for (std::size_t i = 0; i < kMany; ++i)
+    items += std::string(i == 0 ? "" : ",") +
+             R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"n)" + std::to_string(i) +
+             R"("}})";
+  write("a.json", R"({"apiVersion":"v1","kind":"List","items":[)" + items + "]}");
+  FileSourceOptions options;
+  options.auditPeriod = std::chrono::seconds(3600);
+  source_.emplace(data_.string(), box_, options);
+  source_->start();
+  until([&] {
+    EXPECT_EQ(source().synced, objects_.size() == kMany);
+    EXPECT_EQ(source().synced, source().connected);
+    return source().synced;
+  });
+  EXPECT_EQ(source().events.at(Kind::Profile), kMany);
+  EXPECT_EQ(source().resyncs, 1U);
+}
+
 TEST_F(FileSourceTest, SeesFilesComeChangeAndGo) {
   start();
   write("a.yaml", namespaceYaml("a"));
