@@ -1,11 +1,18 @@
 #include "dataplane/sysctl_driver.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/netlink.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <utility>
+
+#include "dataplane/netlink_socket.h"
+#include "dataplane/sysctl_listing.h"
 
 namespace margay::dataplane {
 namespace {
@@ -46,7 +53,12 @@ std::string_view trimmed(std::string_view text) {
 
 class KernelSysctlDriver final : public SysctlDriver {
  public:
-  explicit KernelSysctlDriver(File root) : root_(std::move(root)) {}
+  KernelSysctlDriver(File root, std::optional<NetlinkSocket> links)
+      : root_(std::move(root)), links_(std::move(links)) {}
+
+  Result<SysctlMap> list() override {
+    return links_ ? listInterfaceSettings(*links_) : Result<SysctlMap>(SysctlMap{});
+  }
 
   Result<std::string> read(const std::string& path) override {
     const std::string context = "read sysctl " + path;
@@ -88,7 +100,14 @@ class KernelSysctlDriver final : public SysctlDriver {
   }
 
   File root_;
+  std::optional<NetlinkSocket> links_;
 };
+
+/// Of the kernel, wherever it is mounted; not a directory that looks like it.
+bool isProc(const File& directory) {
+  struct statfs status {};
+  return ::fstatfs(directory.get(), &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+}
 
 }  // namespace
 
@@ -99,7 +118,16 @@ Result<std::unique_ptr<SysctlDriver>> makeSysctlDriver() {
 Result<std::unique_ptr<SysctlDriver>> makeSysctlDriverAt(const std::string& root) {
   File directory(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() < 0) return Fail(systemError(errno, "open " + root));
-  return std::make_unique<KernelSysctlDriver>(std::move(directory));
+  // What is below net/ is that of the thread's network namespace, as a netlink socket's answers
+  // are.
+  const File net(::openat(directory.get(), "net", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  std::optional<NetlinkSocket> links;
+  if (isProc(net)) {
+    auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+    if (!socket) return Fail(socket.error());
+    links = std::move(*socket);
+  }
+  return std::make_unique<KernelSysctlDriver>(std::move(directory), std::move(links));
 }
 
 }  // namespace margay::dataplane

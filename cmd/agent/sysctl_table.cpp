@@ -43,7 +43,12 @@ void SysctlTableAdapter::remove(const std::string& path) {
 /// Only what we want or have written is ours to look at.
 Result<std::map<std::string, std::string>> SysctlTableAdapter::list() {
   std::map<std::string, std::string> out;
+  const auto listed = driver_.list();  // torn while interfaces come and go: then each is read
   const auto look = [&](const std::string& path) -> Result<void> {
+    if (listed) {
+      const auto found = listed->find(path);
+      if (found != listed->end()) return out.emplace(path, found->second), Result<void>();
+    }
     auto value = driver_.read(path);
     if (value) {
       out.emplace(path, std::move(*value));

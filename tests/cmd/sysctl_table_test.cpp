@@ -126,7 +126,8 @@ TEST_F(SysctlTableTest, IsInTheJournalBeforeItIsWritten) {
   start();
   pass();
   adapter_->set(conf("cali1") + "proxy_arp", "1");
-  kernel_.failCall(2, Error{Errc::Transient, EINTR, "interrupted"});  // the write, after the read
+  // The write, after the list of the first pass and the read of this one.
+  kernel_.failCall(3, Error{Errc::Transient, EINTR, "interrupted"});
   pass();
   EXPECT_EQ(kernel_.values().at(conf("cali1") + "proxy_arp"), "0");
   EXPECT_EQ(file_.text(), conf("cali1") + "proxy_arp=0\n");
@@ -162,6 +163,16 @@ TEST_F(SysctlTableTest, ALookAtAnInterfaceFindsWhatOthersChangedThere) {
   EXPECT_EQ(kernel_.values().at("net/ipv4/neigh/cali1/proxy_delay"), "0");
   EXPECT_EQ(kernel_.values().at(conf("cali2") + "proxy_arp"), "0") << "it was not looked at";
   EXPECT_EQ(adapter_->table().status().drift, 2U);
+}
+
+TEST_F(SysctlTableTest, ATornListIsReadOneByOne) {
+  kernel_.failCall(1, Error{Errc::Interrupted, EINTR, "torn"});
+  start();
+  adapter_->set(conf("cali1") + "proxy_arp", "1");
+  adapter_->set("net/ipv4/neigh/cali1/proxy_delay", "80");
+  ASSERT_TRUE(adapter_->table().refresh(clock_.now(), reconcile::Checks::Now).has_value());
+  EXPECT_EQ(adapter_->table().status().observed, 2U);
+  EXPECT_EQ(adapter_->table().status().pending, 1U);
 }
 
 TEST_F(SysctlTableTest, ALookAtOurOwnChangeOrAtNothingIsNoDrift) {

@@ -46,6 +46,16 @@ TYPED_TEST(SysctlContract, ReadsBackWhatWasWrittenWithoutANewline) {
   EXPECT_EQ(driver.read(kProxyArp).value(), "1");
 }
 
+TYPED_TEST(SysctlContract, ListsWhatReadGives) {
+  auto& driver = this->world_.driver();
+  for (const std::string value : {"1", "0"}) {
+    ASSERT_TRUE(driver.write(kProxyArp, value).has_value());
+    EXPECT_EQ(driver.list().value().at(kProxyArp), value);
+  }
+  this->world_.removeInterface();
+  EXPECT_FALSE(driver.list().value().contains(kProxyArp));
+}
+
 TYPED_TEST(SysctlContract, IsNotFoundWhenTheInterfaceIsGone) {
   auto& driver = this->world_.driver();
   this->world_.removeInterface();
@@ -66,6 +76,32 @@ TYPED_TEST(SysctlContract, RefusesAValueThatTheEntryCannotHold) {
   auto& driver = this->world_.driver();
   EXPECT_EQ(driver.write(kProxyArp, "perhaps").error().code, Errc::Invalid);
   EXPECT_EQ(driver.read(kProxyArp).value(), "0");
+}
+
+class SysctlKernel : public testing::NetworkNamespaceTest {};
+
+TEST_F(SysctlKernel, ListsEachSettingUnderItsOwnName) {
+  testing::mustShell("ip link add cali1 type veth peer name p1");
+  auto driver = makeSysctlDriver();
+  ASSERT_TRUE(driver.has_value());
+  for (const std::string name :
+       {"net/ipv4/conf/cali1/forwarding", "net/ipv4/conf/cali1/proxy_arp",
+        "net/ipv4/conf/cali1/route_localnet", "net/ipv4/conf/cali1/rp_filter",
+        "net/ipv6/conf/cali1/accept_ra", "net/ipv6/conf/cali1/forwarding",
+        "net/ipv6/conf/cali1/proxy_ndp"}) {
+    const auto before = (*driver)->list().value();
+    const std::string other = before.at(name) == "1" ? "0" : "1";
+    ASSERT_TRUE((*driver)->write(name, other).has_value()) << name;
+    auto after = before;
+    after[name] = other;
+    EXPECT_EQ((*driver)->list().value(), after) << name;
+  }
+}
+
+TEST(SysctlDirectory, ADirectoryThatOnlyLooksLikeProcIsNotListed) {
+  auto driver = makeSysctlDriverAt("/tmp");
+  ASSERT_TRUE(driver.has_value());
+  EXPECT_TRUE((*driver)->list().value().empty());
 }
 
 }  // namespace

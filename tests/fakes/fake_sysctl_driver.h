@@ -32,6 +32,15 @@ class FakeSysctlDriver final : public dataplane::SysctlDriver, public CallFailur
     return found->second;
   }
 
+  /// All but what the kernel keeps elsewhere.
+  Result<dataplane::SysctlMap> list() override {
+    if (auto error = nextCall()) return Fail(*error);
+    dataplane::SysctlMap out = values_;
+    std::erase_if(
+        out, [](const auto& entry) { return entry.first.find("/conf/") == std::string::npos; });
+    return out;
+  }
+
   Result<void> write(const std::string& path, const std::string& value) override {
     if (auto error = nextCall()) return Fail(*error);
     if (!isSafe(path)) return fail(Errc::Invalid, "sysctl " + path + ": not a path");
