@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -103,6 +104,9 @@ class IpsetDriver {
   /// Content of the two changes places; rules keep referring to the names.
   virtual Result<void> swap(const SetName& a, const SetName& b) = 0;
   virtual Result<void> destroy(const SetName& name) = 0;
+  /// Cheap; differs whenever anybody may have changed a set of ours. None where the kernel keeps no
+  /// such number, or changes of ours are under way.
+  virtual std::optional<std::uint64_t> generation() { return std::nullopt; }
   /// Batches over nfnetlink. Op::Replace means Add.
   virtual std::vector<Result<void>> apply(const SetName& name,
                                           std::span<const Change<SetMember>> changes) = 0;

@@ -37,6 +37,7 @@ class NftDriver::Sets final : public IpsetDriver {
   /// nf_tables cannot: a transaction needs no set to swap with.
   Result<void> swap(const SetName& a, const SetName& b) override;
   Result<void> destroy(const SetName& name) override;
+  std::optional<std::uint64_t> generation() override;
   std::vector<Result<void>> apply(const SetName& name,
                                   std::span<const Change<SetMember>> changes) override;
 

@@ -71,6 +71,12 @@ Result<void> NftDriver::Sets::destroy(const SetName& name) {
   return owner_.settle();
 }
 
+std::optional<std::uint64_t> NftDriver::Sets::generation() {
+  if (owner_.pending()) return std::nullopt;
+  const auto seen = nftGeneration(owner_.socket_);
+  return seen ? std::optional<std::uint64_t>(*seen) : std::nullopt;
+}
+
 std::vector<Result<void>> NftDriver::Sets::apply(const SetName& name,
                                                  std::span<const Change<SetMember>> changes) {
   std::vector<Result<void>> results(changes.size());

@@ -16,6 +16,7 @@
 #include "dataplane/iptables_nft_driver.h"
 #include "dataplane/nft_attributes.h"
 #include "dataplane/nft_batch.h"
+#include "dataplane/nft_listing.h"
 #include "dataplane/xtables_session.h"
 
 namespace margay::dataplane {
@@ -85,13 +86,6 @@ Result<void> surveyLegacy(TableId table, RuleSurvey::Side& out) {
   return {};
 }
 
-bool hasOwnSets() {
-  auto sets = KernelIpsetDriver::open();
-  if (!sets) return false;
-  const auto names = (*sets)->names();
-  return names && !names->ours.empty();
-}
-
 std::string familyText(std::uint8_t family) {
   if (family == NFPROTO_IPV4) return "ip";
   if (family == NFPROTO_IPV6) return "ip6";
@@ -130,32 +124,57 @@ void surveyChain(const nlmsghdr& message, RuleSurvey& survey) {
   }
 }
 
-Result<void> surveyNft(RuleSurvey& survey) {
-  auto socket = NfnetlinkSocket::open();
-  if (!socket) return Fail(socket.error());
-  NftRequest request(*socket, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC);
+}  // namespace
+
+RuleSurveyor::RuleSurveyor() = default;
+RuleSurveyor::~RuleSurveyor() = default;
+RuleSurveyor::RuleSurveyor(RuleSurveyor&&) noexcept = default;
+RuleSurveyor& RuleSurveyor::operator=(RuleSurveyor&&) noexcept = default;
+
+bool RuleSurveyor::hasOwnSets() {
+  if (!sets_) {
+    auto opened = KernelIpsetDriver::open();
+    if (!opened) return false;
+    sets_ = std::move(*opened);
+  }
+  const auto names = sets_->names();
+  return names && !names->ours.empty();
+}
+
+Result<void> RuleSurveyor::surveyNft() {
+  if (!socket_) {
+    auto opened = NfnetlinkSocket::open();
+    if (!opened) return Fail(opened.error());
+    socket_ = std::move(*opened);
+  }
+  const auto before = nftGeneration(*socket_);
+  if (before && generation_ == *before) return {};
+  generation_.reset();
+  nft_ = {};
+  NftRequest request(*socket_, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC);
   auto dumped =
-      socket->dump(request.view(), [&](const nlmsghdr& part) { surveyChain(part, survey); });
+      socket_->dump(request.view(), [&](const nlmsghdr& part) { surveyChain(part, nft_); });
   // A kernel without nf_tables has none of it.
   if (!dumped) return dumped.error().code == Errc::Interrupted ? dumped : Result<void>();
   for (const Family family : {Family::V4, Family::V6}) {
     for (const auto chain : kFilterChains) {
-      const auto rules = listIptablesNftRules(*socket, family, chain);
+      const auto rules = listIptablesNftRules(*socket_, family, chain);
       if (!rules) return Fail(rules.error());
       const auto ours =
           std::count_if(rules->begin(), rules->end(), [](const auto& rule) { return rule.ours; });
       if (ours == 0) continue;
-      survey.nft.accepting.insert({family, chain});
-      survey.nft.rules -= static_cast<std::size_t>(ours);
+      nft_.nft.accepting.insert({family, chain});
+      nft_.nft.rules -= static_cast<std::size_t>(ours);
     }
   }
+  // What changed during the look shows at the next one.
+  if (before) generation_ = *before;
   return {};
 }
 
-}  // namespace
-
-Result<RuleSurvey> surveyRules() {
-  RuleSurvey out;
+Result<RuleSurvey> RuleSurveyor::survey() {
+  if (auto seen = surveyNft(); !seen) return Fail(withContext(seen.error(), "survey nf_tables"));
+  RuleSurvey out = nft_;
   for (const Family family : {Family::V4, Family::V6}) {
     for (const auto table : legacyTablesInUse(family)) {
       if (auto seen = surveyLegacy({family, table}, out.legacy); !seen)
@@ -164,7 +183,6 @@ Result<RuleSurvey> surveyRules() {
   }
   // The kernel counts the members of all sets to list them: only where chains do not tell already.
   if (!out.legacy.ours) out.legacy.ours = hasOwnSets();
-  if (auto seen = surveyNft(out); !seen) return Fail(withContext(seen.error(), "survey nf_tables"));
   return out;
 }
 

@@ -1,15 +1,21 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "dataplane/model/rule.h"
+#include "dataplane/nfnetlink_socket.h"
 
 /// Who else filters packets on this host, and with what.
 namespace margay::dataplane {
+
+class KernelIpsetDriver;
 
 /// FORWARD or INPUT of the filter table of iptables, legacy or over nf_tables.
 struct FilterChain {
@@ -44,8 +50,31 @@ struct RuleSurvey {
   bool operator==(const RuleSurvey&) const = default;
 };
 
-/// Of the network namespace of the calling thread, both families. Makes no table and loads no
-/// module of legacy tables. O(chains) of nf_tables, O(rules) of legacy tables.
-[[nodiscard]] Result<RuleSurvey> surveyRules();
+/// Looks at the network namespace of the thread that calls, always the same, both families. Makes
+/// no table and loads no module of legacy tables. O(rules) of legacy tables, O(chains) of nf_tables
+/// where anybody changed something there since the last look. One thread.
+class RuleSurveyor {
+ public:
+  RuleSurveyor();
+  ~RuleSurveyor();
+  RuleSurveyor(RuleSurveyor&&) noexcept;
+  RuleSurveyor& operator=(RuleSurveyor&&) noexcept;
+
+  [[nodiscard]] Result<RuleSurvey> survey();
+
+ private:
+  Result<void> surveyNft();
+  [[nodiscard]] bool hasOwnSets();
+
+  std::optional<NfnetlinkSocket> socket_;
+  std::unique_ptr<KernelIpsetDriver> sets_;
+  std::optional<std::uint32_t> generation_;  // of nf_tables, when nft_ was seen
+  RuleSurvey nft_;                           // what nf_tables tells
+};
+
+/// One look.
+[[nodiscard]] inline Result<RuleSurvey> surveyRules() {
+  return RuleSurveyor().survey();
+}
 
 }  // namespace margay::dataplane

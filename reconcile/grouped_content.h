@@ -234,7 +234,15 @@ class GroupedContent : public Table {
     return {};
   }
 
+  [[nodiscard]] std::optional<Fingerprint> fingerprint() const {
+    return driver_.fingerprint ? driver_.fingerprint() : std::nullopt;
+  }
+
   Result<void> check(TimePoint now) {
+    if (verified_ && verified_ == fingerprint()) {
+      audit_.checkAgain(now);
+      return {};
+    }
     auto headers = untorn(driver_.list);
     if (!headers) return listFailed(std::move(headers.error()), now);
     audit_.checkAgain(now);
@@ -288,9 +296,11 @@ class GroupedContent : public Table {
     }
   }
 
-  /// Reads back as many groups as it takes to have read all within the full period.
+  /// Reads back as many groups as it takes to have read all within the full period. If nobody
+  /// changed any while all were read, there is nothing to look for until somebody does.
   void readInTurn(TimePoint now) {
     if (turn_.empty()) {
+      round_ = fingerprint();
       std::size_t cost = 0;
       for (const auto& [key, group] : groups_) {
         if (!group.read) continue;
@@ -306,6 +316,8 @@ class GroupedContent : public Table {
       cost += found->second.items.observedCount() + 1;
       readItems(found->second, now);
     }
+    const bool whole = turn_.empty() && status().pending == 0 && round_ == fingerprint();
+    verified_ = whole ? round_ : std::nullopt;
   }
 
   /// Lets go of what waited until now.
@@ -325,8 +337,10 @@ class GroupedContent : public Table {
   }
 
   std::unordered_map<GroupKey, Group> groups_;
-  std::vector<GroupKey> turn_;  // groups still to be read back in this round
-  std::size_t share_ = 0;       // items to read back at each check
+  std::vector<GroupKey> turn_;           // groups still to be read back in this round
+  std::size_t share_ = 0;                // items to read back at each check
+  std::optional<Fingerprint> round_;     // when this round began
+  std::optional<Fingerprint> verified_;  // all was read while it was this
 };
 
 }  // namespace margay::reconcile

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/change.h"
 #include "base/result.h"
+#include "reconcile/audit_schedule.h"
 #include "reconcile/table.h"
 
 namespace margay::reconcile {
@@ -45,6 +47,8 @@ struct GroupedDriver {
   std::function<Phase(GroupStep, const GroupKey&)> phaseOf;
   std::function<std::string(const GroupKey&)> describeGroup;
   std::function<std::string(const GroupKey&, const Item&)> describeItem;
+  /// Optional: cheap, differs whenever anybody changed any group. No value: nothing is known.
+  std::function<std::optional<Fingerprint>()> fingerprint = nullptr;
   /// Optional: after each successful change; no item if it is about the group itself.
   std::function<void(Op, const GroupKey&, const Item*)> onApplied = nullptr;
 };

@@ -53,7 +53,7 @@ void BackendKeeper::repair() {
 }
 
 bool BackendKeeper::survey() {
-  auto survey = dataplane::surveyRules();
+  auto survey = surveyor_.survey();
   if (!survey) {
     log::warn("cannot look at the host's packet filters", {{"error", survey.error().what}});
     return false;

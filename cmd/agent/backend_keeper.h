@@ -58,6 +58,7 @@ class BackendKeeper {
   bool repairDue_ = false;
   std::vector<reconcile::Table*> leaving_;
   bool cleaning_ = false;
+  dataplane::RuleSurveyor surveyor_;
   dataplane::RuleSurvey seen_;       // at the last look
   AcceptPlan accepted_;              // what was asked for since
   std::optional<Backend> seenOnce_;  // what Auto would take, and has not yet

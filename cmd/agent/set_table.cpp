@@ -48,6 +48,7 @@ SetTableAdapter::SetTableAdapter(Backend backend, dataplane::IpsetDriver& driver
   functions.describeItem = [](const SetName& name, const SetMember& member) {
     return name + ' ' + member.str();
   };
+  functions.fingerprint = [&driver] { return driver.generation(); };
   functions.onApplied = [left = std::move(onLeft)](Op op, const SetName& name,
                                                    const SetMember* member) {
     if (op == Op::Remove && member != nullptr && isLocalSet(name) && member->net.isHost())

@@ -124,11 +124,13 @@ TEST_F(IptablesNftTest, ATableThatIsNotThereIsNotMade) {
 }
 
 TEST_F(IptablesNftTest, TheSurveySeesWhoDropsAndWhereOursStand) {
-  auto survey = surveyRules();
+  RuleSurveyor surveyor;
+  auto survey = surveyor.survey();
   ASSERT_TRUE(survey);
   EXPECT_THAT(survey->nft.dropping, ElementsAre(FilterChain{Family::V4, BaseChain::Forward},
                                                 FilterChain{Family::V6, BaseChain::Forward}));
   EXPECT_THAT(survey->nft.accepting, IsEmpty());
+  EXPECT_EQ(surveyor.survey().value(), survey.value()) << "nothing has changed";
   const auto rules = survey->nft.rules;
   ASSERT_TRUE(write(someRules()));
   static_cast<void>(mustShell(
@@ -137,7 +139,7 @@ TEST_F(IptablesNftTest, TheSurveySeesWhoDropsAndWhereOursStand) {
       "inet wall; nft add chain inet wall guard '{ type filter hook forward priority 0; policy "
       "drop; "
       "}'"));
-  survey = surveyRules();
+  survey = surveyor.survey();
   ASSERT_TRUE(survey);
   EXPECT_THAT(survey->nft.dropping, ElementsAre(FilterChain{Family::V4, BaseChain::Input},
                                                 FilterChain{Family::V6, BaseChain::Forward}));

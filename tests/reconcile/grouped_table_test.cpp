@@ -332,5 +332,49 @@ INSTANTIATE_TEST_SUITE_P(EveryCode, FailEveryGroupCall,
                          ::testing::Values(Errc::Transient, Errc::Stale, Errc::Interrupted,
                                            Errc::Invalid, Errc::Unsupported, Errc::NotFound));
 
+/// As nf_tables counts what anybody changes.
+struct CountedFixture : Fixture {
+  CountedFixture() : counted("counted", counting(), kOptions, jitter) {
+    counted.addGroup("a", "hash");
+    counted.addGroup("b", "hash");
+    counted.replaceItems("a", std::set<int>{1, 2});
+  }
+  GroupedDriver<std::string, std::string, int> counting() {
+    auto out = world.driver();
+    out.fingerprint = [this] { return std::optional(generation); };
+    return out;
+  }
+  /// Passes once a second; returns how many groups were read back in them.
+  std::size_t readsIn(int seconds) {
+    const auto before = world.reads.size();
+    for (int i = 0; i < seconds; ++i) {
+      clock.advance(1s);
+      (void)testing::pass(counted, Removals::Allowed, clock.now());
+    }
+    return world.reads.size() - before;
+  }
+  Fingerprint generation = 1;
+  GroupedTable<std::string, std::string, int> counted;
+};
+
+TEST(GroupedTable, ReadsNothingBackWhileTheKernelSaysThatNobodyChangedAnything) {
+  CountedFixture f;
+  EXPECT_GT(f.readsIn(70), 0U) << "all is read once";
+  EXPECT_EQ(f.readsIn(120), 0U);
+  f.world.sets["a"].items = {1, 3};  // as many as before
+  ++f.generation;
+  EXPECT_GT(f.readsIn(70), 0U);
+  EXPECT_EQ(f.world.sets["a"].items, (std::set<int>{1, 2}));
+  EXPECT_EQ(f.counted.status().drift, 2U);
+  EXPECT_EQ(f.readsIn(120), 0U) << "and again there is nothing to look for";
+}
+
+TEST(GroupedTable, ReadsOnWhileSomethingIsNotAsItShouldBe) {
+  CountedFixture f;
+  f.world.refuse.insert_or_assign(2, Error{Errc::Invalid, EINVAL, "no"});
+  f.readsIn(70);
+  EXPECT_GT(f.readsIn(70), 0U);
+}
+
 }  // namespace
 }  // namespace margay::reconcile
