@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/change.h"
-#include "reconcile/slot_index.h"
+#include "base/hashed_ids.h"
 
 namespace margay::reconcile {
 
@@ -147,11 +147,7 @@ class DeltaTracker {
     }
   }
 
-  [[nodiscard]] std::optional<Slot> find(const Key& key) const {
-    const Slot slot = lookUp(hashOf(key), key);
-    if (slot == SlotIndex::kNone) return std::nullopt;
-    return slot;
-  }
+  [[nodiscard]] std::optional<Slot> find(const Key& key) const { return lookUp(hashOf(key), key); }
   [[nodiscard]] const Key& key(Slot slot) const { return entries_[slot].key; }
   /// What has to be done; no value if nothing.
   [[nodiscard]] std::optional<Op> op(Slot slot) const {
@@ -211,7 +207,7 @@ class DeltaTracker {
   static bool has(const Entry& entry, std::uint8_t bit) { return (entry.state & bit) != 0; }
   static std::size_t sum(const Counts& counts) { return counts[0] + counts[1] + counts[2]; }
   static std::size_t indexOf(Op op) { return static_cast<std::size_t>(op); }
-  static std::uint32_t hashOf(const Key& key) { return SlotIndex::spread(Hash{}(key)); }
+  static std::size_t hashOf(const Key& key) { return Hash{}(key); }
   template <class Element>
   static const Key& keyOf(const Element& element) {
     if constexpr (kKeysOnly) {
@@ -237,14 +233,14 @@ class DeltaTracker {
     return seen;
   }
 
-  [[nodiscard]] Slot lookUp(std::uint32_t hash, const Key& key) const {
+  [[nodiscard]] std::optional<Slot> lookUp(std::size_t hash, const Key& key) const {
     return index_.find(hash, [&](Slot slot) { return entries_[slot].key == key; });
   }
 
   Slot findOrInsert(const Key& key) {
-    const std::uint32_t hash = hashOf(key);
-    Slot slot = lookUp(hash, key);
-    if (slot != SlotIndex::kNone) return slot;
+    const std::size_t hash = hashOf(key);
+    if (const auto found = lookUp(hash, key)) return *found;
+    Slot slot = 0;
     if (free_.empty()) {
       slot = static_cast<Slot>(entries_.size());
       entries_.emplace_back();
@@ -358,15 +354,15 @@ class DeltaTracker {
     DeltaTracker smaller;
     smaller.entries_.reserve(index_.size());
     smaller.index_.reserve(index_.size());
-    std::vector<Slot> moved(entries_.size(), SlotIndex::kNone);
+    std::vector<std::optional<Slot>> moved(entries_.size());
     for (Slot slot = 0; slot < entries_.size(); ++slot) {
       if (!alive(slot)) continue;
       moved[slot] = static_cast<Slot>(smaller.entries_.size());
-      smaller.index_.insert(hashOf(entries_[slot].key), moved[slot]);
+      smaller.index_.insert(hashOf(entries_[slot].key), *moved[slot]);
       smaller.entries_.push_back(std::move(entries_[slot]));
     }
     for (const Slot slot : queue_) {
-      if (moved[slot] != SlotIndex::kNone) smaller.queue_.push_back(moved[slot]);
+      if (moved[slot]) smaller.queue_.push_back(*moved[slot]);
     }
     smaller.desired_ = desired_;
     smaller.observed_ = observed_;
@@ -376,7 +372,7 @@ class DeltaTracker {
   }
 
   std::vector<Entry> entries_;
-  SlotIndex index_;
+  HashedIds index_;
   std::vector<Slot> free_;
   std::vector<Slot> queue_;  // may hold slots that have settled; `ready` drops them
   Counts pending_{};

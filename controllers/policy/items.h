@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "api/model/object.h"
+#include "base/hashed_ids.h"
 #include "base/shared.h"
-#include "controllers/policy/hashed_ids.h"
 #include "controllers/policy/label_index.h"
 
 namespace margay::controllers {

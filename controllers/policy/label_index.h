@@ -11,7 +11,7 @@
 
 #include "api/model/labels.h"
 #include "api/selector/selector.h"
-#include "controllers/policy/hashed_ids.h"
+#include "base/hashed_ids.h"
 #include "controllers/policy/label_postings.h"
 
 namespace margay::controllers {

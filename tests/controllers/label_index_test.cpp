@@ -2,9 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <rapidcheck/gtest.h>
 
-#include <set>
 #include <utility>
 
 namespace margay::controllers {
@@ -68,32 +66,6 @@ TEST_F(LabelIndexTest, ASelectorIsKeptUntilItsLastUse) {
   EXPECT_TRUE(index.matches(of, id));
   index.remove(id);
   EXPECT_THAT(index.selectorsOf(of), IsEmpty());
-}
-
-RC_GTEST_PROP(HashedIds, AnswerAsAMultimapDoes,
-              (const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps)) {
-  // The upper bits of 32 choose the slot.
-  const auto hashAt = [](std::size_t sixteenth) { return sixteenth << 28U; };
-  HashedIds ids;
-  std::set<std::pair<std::size_t, std::uint32_t>> expected;
-  for (const auto& [hash, id] : steps) {
-    // Few homes, so that runs meet, and the last among them, so that they wrap.
-    const std::pair<std::size_t, std::uint32_t> entry{hashAt(hash % 16), id % 8};
-    if (expected.erase(entry) > 0) {
-      ids.erase(entry.first, entry.second);
-    } else {
-      ids.insert(entry.first, entry.second);
-      expected.insert(entry);
-    }
-    RC_ASSERT(ids.size() == expected.size());
-    for (std::size_t home = 0; home < 16; ++home) {
-      for (std::uint32_t candidate = 0; candidate < 8; ++candidate) {
-        const auto found =
-            ids.find(hashAt(home), [&](std::uint32_t is) { return is == candidate; });
-        RC_ASSERT(found.has_value() == expected.contains({hashAt(home), candidate}));
-      }
-    }
-  }
 }
 
 }  // namespace

@@ -6,24 +6,29 @@
 #include <optional>
 #include <vector>
 
-namespace margay::controllers {
+namespace margay {
 
-/// Small numbers by the hash of what they stand for: 8 bytes a slot, three fifths to three quarters
-/// full once it is large. The owner holds the content and says which of the candidates is meant.
-/// Several may have one hash; many make it slow.
+/// Small numbers by the hash of what they stand for: the hash half of a hash table whose entries are
+/// elsewhere. 8 bytes a slot, three fifths to three quarters full once it is large. The owner holds
+/// the content and says which of the candidates is meant. Several may have one hash; many make it
+/// slow. Any hash will do, also that of integers by std::hash. One thread.
 class HashedIds {
  public:
   void insert(std::size_t hash, std::uint32_t id) {
-    if ((size_ + 1) * 4 > slots_.size() * 3) grow();
-    place({fold(hash), id});
+    if (tooFull(size_ + 1)) resize(slots_.size() + slots_.size() / 4);
+    place({spread(hash), id});
     ++size_;
+  }
+  /// Makes room for `count` of them in all.
+  void reserve(std::size_t count) {
+    if (tooFull(count)) resize(count + count / 2);
   }
 
   /// Does nothing if the pair is not there.
   void erase(std::size_t hash, std::uint32_t id) {
     if (slots_.empty()) return;
-    std::size_t at = home(fold(hash));
-    while (slots_[at].id != kFree && !(slots_[at].id == id && slots_[at].hash == fold(hash)))
+    std::size_t at = home(spread(hash));
+    while (slots_[at].id != kFree && !(slots_[at].id == id && slots_[at].hash == spread(hash)))
       at = next(at);
     if (slots_[at].id == kFree) return;
     --size_;
@@ -40,8 +45,8 @@ class HashedIds {
   template <class IsIt>
   [[nodiscard]] std::optional<std::uint32_t> find(std::size_t hash, const IsIt& isIt) const {
     if (slots_.empty()) return std::nullopt;
-    for (std::size_t at = home(fold(hash)); slots_[at].id != kFree; at = next(at)) {
-      if (slots_[at].hash == fold(hash) && isIt(slots_[at].id)) return slots_[at].id;
+    for (std::size_t at = home(spread(hash)); slots_[at].id != kFree; at = next(at)) {
+      if (slots_[at].hash == spread(hash) && isIt(slots_[at].id)) return slots_[at].id;
     }
     return std::nullopt;
   }
@@ -55,9 +60,11 @@ class HashedIds {
     std::uint32_t id = kFree;
   };
 
-  static std::uint32_t fold(std::size_t hash) {
-    return static_cast<std::uint32_t>(hash ^ (hash >> 32U));
+  static std::uint32_t spread(std::size_t hash) {
+    const std::uint64_t folded = std::uint64_t{hash} ^ (std::uint64_t{hash} >> 32U);
+    return static_cast<std::uint32_t>((folded * 0x9E3779B97F4A7C15U) >> 32U);
   }
+  [[nodiscard]] bool tooFull(std::size_t count) const { return count * 4 > slots_.size() * 3; }
   /// The upper bits of the hash choose among any number of slots.
   [[nodiscard]] std::size_t home(std::uint32_t hash) const {
     return (std::uint64_t{hash} * slots_.size()) >> 32U;
@@ -75,8 +82,8 @@ class HashedIds {
     while (slots_[at].id != kFree) at = next(at);
     slots_[at] = slot;
   }
-  void grow() {
-    std::vector<Slot> old(std::max<std::size_t>(8, slots_.size() + slots_.size() / 4));
+  void resize(std::size_t slots) {
+    std::vector<Slot> old(std::max<std::size_t>(8, slots));
     old.swap(slots_);
     for (const Slot& slot : old) {
       if (slot.id != kFree) place(slot);
@@ -87,4 +94,4 @@ class HashedIds {
   std::size_t size_ = 0;
 };
 
-}  // namespace margay::controllers
+}  // namespace margay
