@@ -8,10 +8,10 @@
 
 namespace margay {
 
-/// Small numbers by the hash of what they stand for: the hash half of a hash table whose entries are
-/// elsewhere. 8 bytes a slot, three fifths to three quarters full once it is large. The owner holds
-/// the content and says which of the candidates is meant. Several may have one hash; many make it
-/// slow. Any hash will do, also that of integers by std::hash. One thread.
+/// Small numbers by the hash of what they stand for: the hash half of a hash table whose entries
+/// are elsewhere. 8 bytes a slot, three fifths to three quarters full once it is large. The owner
+/// holds the content and says which of the candidates is meant. Several may have one hash; many
+/// make it slow. Any hash will do, also that of integers by std::hash. One thread.
 class HashedIds {
  public:
   void insert(std::size_t hash, std::uint32_t id) {

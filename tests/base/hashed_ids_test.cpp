@@ -26,8 +26,7 @@ RC_GTEST_PROP(HashedIds, AnswerAsAMultimapDoes,
     RC_ASSERT(ids.size() == expected.size());
     for (std::size_t each = 0; each < 16; ++each) {
       for (std::uint32_t candidate = 0; candidate < 8; ++candidate) {
-        const auto found =
-            ids.find(each, [&](std::uint32_t is) { return is == candidate; });
+        const auto found = ids.find(each, [&](std::uint32_t is) { return is == candidate; });
         RC_ASSERT(found.has_value() == expected.contains({each, candidate}));
       }
     }
