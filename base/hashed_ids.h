@@ -15,7 +15,8 @@ namespace margay {
 class HashedIds {
  public:
   void insert(std::size_t hash, std::uint32_t id) {
-    if (tooFull(size_ + 1)) resize(slots_.size() + slots_.size() / 4);
+    if (tooFull(size_ + 1))
+      resize(slots_.size() + (slots_.size() < kLarge ? slots_.size() : slots_.size() / 4));
     place({spread(hash), id});
     ++size_;
   }
@@ -55,6 +56,8 @@ class HashedIds {
 
  private:
   static constexpr std::uint32_t kFree = ~std::uint32_t{0};
+  /// Below this a table doubles: many small ones fit each other's memory then.
+  static constexpr std::size_t kLarge = 1U << 16U;
   struct Slot {
     std::uint32_t hash = 0;
     std::uint32_t id = kFree;
