@@ -35,12 +35,10 @@ void SysctlJournal::remember(const std::string& path, const std::string& value) 
   ++lines_;
 }
 
-std::optional<std::string> SysctlJournal::forget(const std::string& path) {
-  auto found = before_.extract(path);
-  if (found.empty()) return std::nullopt;
+void SysctlJournal::forget(const std::string& path) {
+  if (before_.erase(path) == 0) return;
   unsaved_ += path + '\n';
   ++lines_;
-  return std::move(found.mapped());
 }
 
 void SysctlJournal::save() {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <string>
 
 namespace margay::agent {
@@ -22,7 +21,7 @@ class SysctlJournal {
   [[nodiscard]] bool knows(const std::string& path) const { return before_.contains(path); }
   /// Both reach the file with the next `save`.
   void remember(const std::string& path, const std::string& value);
-  std::optional<std::string> forget(const std::string& path);
+  void forget(const std::string& path);
   /// One write of what changed since the last one. Says in the log if it fails.
   void save();
   /// Forgets everything, and removes the file.

@@ -47,7 +47,10 @@ Result<std::map<std::string, std::string>> SysctlTableAdapter::list() {
   const auto look = [&](const std::string& path) -> Result<void> {
     if (listed) {
       const auto found = listed->find(path);
-      if (found != listed->end()) return out.emplace(path, found->second), Result<void>();
+      if (found != listed->end()) {
+        out.insert(*found);
+        return {};
+      }
     }
     auto value = driver_.read(path);
     if (value) {
@@ -108,11 +111,12 @@ std::vector<Result<void>> SysctlTableAdapter::apply(
 }
 
 Result<void> SysctlTableAdapter::putBack(const std::string& path) {
-  const auto before = journal_.forget(path);
-  if (!before) return {};
-  auto written = driver_.write(path, *before);
-  if (!written && written.error().code == Errc::NotFound) return {};
-  return written;
+  const auto before = journal_.all().find(path);
+  if (before == journal_.all().end()) return {};
+  auto written = driver_.write(path, before->second);
+  if (!written && written.error().code != Errc::NotFound) return written;
+  journal_.forget(path);
+  return {};
 }
 
 std::size_t SysctlTableAdapter::restoreAll() {
