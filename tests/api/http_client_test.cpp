@@ -193,21 +193,20 @@ TEST(HttpClient, ProbesAPeerOfWhichNothingIsHeard) {
 }
 
 TEST(HttpClient, ProbesAServerThatHasANameOnAConnectionThatIsKept) {
-  std::atomic<bool> answered{false};
-  RawServer server([&](RawServer& self, int socket) {
-    // The client may begin its second request before the first connection counts as kept.
-    if (!answered.exchange(true)) {
-      RawServer::readRequest(socket);
-      RawServer::say(socket, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
-    }
+  RawServer server([](RawServer& self, int socket) {
+    RawServer::readRequest(socket);
+    RawServer::say(socket, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
     beginAnAnswer(self, socket);
   });
   auto client = clientOf("http://localhost:" + std::to_string(server.port()));
-  const auto first = fetch(*client, get("/"), {});
-  ASSERT_TRUE(first) << first.error().what;
-  const auto body = client->open(get("/"), {});
-  ASSERT_TRUE(body) << body.error().what;
-  EXPECT_TRUE(testing::eventually([&] { return nextProbe(server.port()).has_value(); }));
+  std::vector<std::unique_ptr<HttpBody>> bodies;
+  EXPECT_TRUE(testing::eventually([&] {
+    // Where the library does not have the last connection back yet, it makes another one.
+    auto body = client->open(get("/"), {});
+    if (body) bodies.push_back(std::move(*body));
+    return testing::eventually([&] { return nextProbe(server.port()).has_value(); },
+                               milliseconds(500));
+  }));
 }
 
 TEST(HttpClient, HoldsTheServerBackWhileNobodyReads) {
